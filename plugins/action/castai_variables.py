@@ -48,6 +48,7 @@ class ActionModule(ActionBase):
             result.update(failed=True, msg=numbered(findings), findings=findings)
             return result
         result["check_mode"] = only_plans(self._task)
+        result["connected"] = _connected(values, variables)
         provider = PROVIDERS.get(key)
         if provider:
             result["of_provider"] = {
@@ -75,6 +76,15 @@ class ActionModule(ActionBase):
                 reason = str(getattr(error, "orig_exc", None) or error)
                 unreadable.append(f"{name} cannot be read: {reason.rstrip('.')}.")
         return values, unreadable
+
+
+def _connected(values: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, str]:
+    """The cluster's ID as an earlier play or role of this run reported it; blank if a plan does not know it yet."""
+    name, found = values.get("castai_cluster_name"), variables.get("castai_registered")
+    name = str(name).strip() if is_given(name) else variables.get("inventory_hostname")
+    if not isinstance(found, Mapping) or found.get("cluster_name") != name:
+        return {}
+    return {"cluster_id": found.get("cluster_id", "")}
 
 
 def _wrong_names(variables: Mapping[str, Any], values: Mapping[str, Any], provider: Any) -> Iterator[str]:

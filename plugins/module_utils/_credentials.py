@@ -118,11 +118,14 @@ def in_address(url: str) -> tuple[str, ...]:
 
 def pasted(params: Mapping[str, Any]) -> Iterator[str]:
     """The values of options that are credentials where a path, name or ID belongs, both as they are and as messages
-    quote them."""
+    quote them, and the credentials of addresses."""
     for option, value in params.items():
         for one in value if isinstance(value, list) else [value]:
-            if isinstance(one, str) and (holds_credential(one) or (option in _BESIDE_SECRETS and _may_be_secret(one))):
+            if not isinstance(one, str):
+                continue
+            if holds_credential(one) or (option in _BESIDE_SECRETS and _may_be_secret(one)):
                 yield from (one, one.strip(), repr(one)[1:-1])
+            yield from (found.secret for found in in_addresses(one) if len(found.secret) >= SHORTEST)
 
 
 def is_uuid(text: str) -> bool:

@@ -273,8 +273,8 @@ class Several(Generic[D, G, C]):
     """What a module manages that takes a list of what another subject takes once.
 
     desired: pure; an empty list means there is nothing to do. observe: the first observation, for all at once; if one
-    has to be planned again, it is observed alone. view: built from the single views. most: how many are applied side by
-    side.
+    has to be planned again, it is observed alone. view: built from the single views. agree: pure; raises Refused if the
+    actions planned for one do not go together with those of another. most: how many are applied side by side.
     """
 
     options: Mapping[str, Any]
@@ -284,6 +284,7 @@ class Several(Generic[D, G, C]):
     observe: Callable[[G, Sequence[D]], Sequence[C]]
     view: Callable[[Sequence[D], Sequence[Mapping[str, Any]]], Mapping[str, Any]]
     hidden: Callable[[Mapping[str, Any]], Iterable[str]] = lambda params: ()
+    agree: Callable[[Sequence[D], Sequence[tuple[Action, ...]]], None] = lambda desired, planned: None
     most: int = 4
 
 
@@ -427,6 +428,9 @@ def reconcile(
     subject: Subject[D, G, C] | Several[D, G, C], params: Mapping[str, Any], check: bool, report: Report
 ) -> Result:
     """Observe, plan and, unless check, apply. Raises Refused before the first write, Stopped after it."""
+    unusable = tuple(_forms.unusable(params).values())
+    if unusable:
+        raise Refused(" ".join(unusable), unusable)
     unknown = None if check else _unknown_in(params)
     if unknown:
         raise Refused(f"{unknown} is {UNKNOWN}, which only stands for a value in check mode. Set it to the value.")
@@ -477,17 +481,21 @@ def _reconcile_several(
         pairs = list(zip(current, desired, strict=True))
         if check:
             foreseen = [partial(_foreseen, subject, gateway, *pair) for pair in pairs]
-            return _of_all(several, desired, _repeated(partial(each, foreseen, several.most)))
+            ends = _repeated(partial(each, foreseen, several.most))
+            several.agree(desired, [end.actions for end in ends])
+            return _of_all(several, desired, ends)
         runs = _repeated(partial(each, [partial(_planned, subject, gateway, *pair) for pair in pairs], several.most))
+        several.agree(desired, [run.planned.actions if run.planned else () for run in runs])
     except _Broken as broken:
         raise _stopped([broken], []) from broken.__cause__
     first, *others = runs
     first.attempt(first.apply)
     side_by_side(several.most, [partial(run.attempt, run.apply) for run in others])
     side_by_side(len(runs), [partial(run.attempt, partial(run.settle, report)) for run in runs if not run.broken])
-    ends = [run.broken for run in runs if run.broken]
-    if ends:
-        raise _stopped(ends, [action for run in runs for action in run.done], len(runs) > 1) from ends[0].__cause__
+    broken_runs = [run.broken for run in runs if run.broken]
+    if broken_runs:
+        done = [action for run in runs for action in run.done]
+        raise _stopped(broken_runs, done, len(runs) > 1) from broken_runs[0].__cause__
     return _of_all(several, desired, [run.result() for run in runs])
 
 
@@ -741,7 +749,12 @@ def run_task(
     """
     options = checked_by_ansible(subject)
     specification = options.pop("argument_spec")
-    wanted = given(specification, as_data(arguments))
+    unusable = _forms.unusable(arguments)
+    wanted = {} if unusable else given(specification, as_data(arguments))
+    unusable = unusable or _forms.unusable(wanted)
+    if unusable:
+        # Ansible itself fails to show such values.
+        return {"failed": True, "msg": " ".join(unusable.values())}
     validation = ArgumentSpecValidator(specification, **options).validate(wanted)
     params = validation.validated_parameters
     if validation.error_messages:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ._credentials import UUID, holds_credential, quoted
-from ._given import is_given
+from ._given import beyond, is_given
 from ._variables import VARIABLES, named, role_of
 
 IAM_NAME = r"[0-9A-Za-z_+=,.@-]{1,128}"
@@ -51,6 +51,19 @@ RULES = ("mutually_exclusive", "required_together")
 _SECONDS = ("pending_grace", "timeout", "wait_timeout")
 MOST_SECONDS = 10**8
 """Three years. Helm takes no more than about 9 * 10**9 seconds."""
+
+
+def unusable(params: Mapping[str, Any]) -> dict[str, str]:
+    """Sentences on the options whose values can be neither shown nor passed on, by option."""
+    found: dict[str, str] = {}
+    for option, value in params.items():
+        releases = value if option == "releases" and isinstance(value, list) else ()
+        inside = [unusable(release) for release in releases if isinstance(release, Mapping)]
+        said = [text for one in inside for text in one.values()]
+        too_much = "" if said else beyond(value)
+        if said or too_much:
+            found[option] = " ".join(said) or f"{named(option, _role(option, params))} {too_much}. Correct it."
+    return found
 
 
 def problems(params: Mapping[str, Any]) -> tuple[str, ...]:
@@ -129,4 +142,7 @@ def _right(option: str, value: Any) -> str:
 
 def _role(option: str, params: Mapping[str, Any]) -> str:
     """The role whose variables set the option."""
-    return role_of(str(params.get("name") or "")) if option in ("chart_repo_url", "timeout") else "castai"
+    if option not in ("chart_repo_url", "timeout", "values"):
+        return "castai"
+    name = params.get("name")
+    return role_of(name) if isinstance(name, str) else ""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import math
 import os
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
@@ -53,6 +54,31 @@ _SHOWN = 80
 """Characters of a wrong value that a sentence shows at most."""
 
 _TEXT = ("str", "path")
+
+_LEVELS = 100
+_DIGITS = 308
+"""What Helm keeps of a whole number, which it stores as a float."""
+
+
+def beyond(value: Any) -> str:
+    """Why a value, however nested, can be neither shown nor passed on to another program, as a clause; otherwise an
+    empty text."""
+    left: list[tuple[Any, tuple[str, ...]]] = [(value, ())]  # not by recursion, which ends at some depth
+    while left:
+        one, path = left.pop()
+        at = f" at {'.'.join(path)}" * bool(path)
+        if len(path) > _LEVELS:
+            return f"is nested more than {_LEVELS} levels deep"
+        if isinstance(one, Mapping):
+            left += [(key, path) for key in one if not isinstance(key, str)]
+            left += [(item, (*path, key if isinstance(key, str) else "?")) for key, item in one.items()]
+        elif isinstance(one, (list, tuple, AbstractSet)):
+            left += [(item, (*path, str(number))) for number, item in enumerate(one)]
+        elif isinstance(one, float) and not math.isfinite(one):
+            return f"has the number {one}{at}"
+        elif isinstance(one, int) and abs(one) >= 10**_DIGITS:
+            return f"has a number of more than {_DIGITS} digits{at}"
+    return ""
 
 
 def is_given(value: Any) -> bool:
@@ -95,7 +121,7 @@ def _read(value: Any) -> Any:
         return value
     try:
         found = json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = _read_yaml(value)
     return found if isinstance(found, (list, dict)) else value
 
@@ -159,7 +185,11 @@ def problem(name: str, option: Mapping[str, Any], value: Any, secrets: AbstractS
     one_of = f"one of: {', '.join(map(str, choices))}" if choices and kind != "list" else ""
     wanted = one_of or (f"a list of {_ELEMENTS[option['elements']]}" if "elements" in option else _WANTED[kind])
     try:
-        found = converted(option, value)
+        too_much = "" if isinstance(value, float) else beyond(value)
+        found: Any = None if too_much else converted(option, value)
+        too_much = too_much or beyond(found)
+        if too_much:
+            return f"{name} {too_much}. Correct it."
     except (TypeError, ValueError, OverflowError):
         shown = _type_of(value) if option.get("no_log") else _shown(value, secrets)
         return f"{name} is {shown}. Set it to {wanted}."

@@ -18,6 +18,8 @@ description:
   - The authenticator looks for the ARN of a caller first in C(mapRoles) and then in C(mapUsers), whether it is the ARN
     of a role or a user. So when a user's entry is added to C(mapUsers), an entry for that user in C(mapRoles) is
     removed, because it would take precedence. O(state=absent) removes the entries from both.
+  - Check mode finds out by a dry run whether a webhook, policy or quota of the cluster refuses the change, if the
+    credentials may write.
   - The write includes the version that was read. If somebody else writes in between, the module plans again from the
     new version.
 author: castai.onboarding authors (@castai)
@@ -47,6 +49,12 @@ options:
     type: str
     choices: [auto, always, never]
     default: auto
+  created_before:
+    description:
+      - Whether an earlier task of the same plan would create a missing ConfigMap. Then check mode shows the entry that
+        the run adds to it. Only for check mode.
+    type: bool
+    default: false
   groups:
     description:
       - Kubernetes groups that the principal is in. An entry that has these groups and others is left unchanged.

@@ -340,6 +340,12 @@ changes:
     created: []
     changed: []
     removed: []
+cluster_id:
+  description: CAST AI's ID of the cluster. Empty if CAST AI does not have the cluster, or has another one under
+    O(cluster_id).
+  returned: success
+  type: str
+  sample: 3f7f7b1e-9a32-4b21-9a54-6a3f0e2b1c55
 findings:
   description: The problems, one sentence for each. Empty on success.
   returned: always

@@ -45,6 +45,16 @@ check_mode:
       the play, of a block or of the task.
   returned: success
   type: bool
+connected:
+  description: What an earlier play or role of the same run reported about the cluster in C(castai_registered). Empty if
+    nothing was reported.
+  returned: success
+  type: dict
+  contains:
+    cluster_id:
+      description: The cluster's ID at CAST AI. Blank if a plan does not know it yet.
+      returned: if an earlier play or role reported it
+      type: str
 findings:
   description: What is wrong with the variables, one sentence for each.
   returned: failure

@@ -21,6 +21,7 @@ from ansible.executor.play_iterator import PlayIterator
 from ansible.module_utils.common.parameters import remove_values
 from ansible.plugins.action import ActionBase
 from ansible.plugins.strategy import StrategyBase
+from ansible.template import Templar
 from ansible.utils.display import Display
 
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.facts import Provider
@@ -29,6 +30,11 @@ from ansible_collections.castai.onboarding.plugins.module_utils._engine import A
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways import castai
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.helm import keep_charts
 from ansible_collections.castai.onboarding.plugins.plugin_utils._vaulted import in_chart_values
+
+try:
+    from ansible.template import trust_as_template
+except ImportError:  # before ansible-core 2.19, where every text may be a template
+    trust_as_template = str
 
 PROVIDER = "castai_provider"
 
@@ -58,11 +64,27 @@ def _running() -> tuple[Any, Any]:
     raise LookupError
 
 
+# The statements, filters and tests of the roles' templates.
+_TEMPLATE = """
+{%- set parts = {} -%}
+{%- for it in [{'a': 'b'}] | selectattr('a', 'defined') | rejectattr('a', 'in', []) | map(attribute='a') | list -%}
+{%- set _added = parts.update({it | trim: it | regex_replace('a', 'b')}) if it is match('b') or it is search('b') -%}
+{%- endfor -%}
+{{ [parts | combine({}, recursive=true)] | map('string') | select('equalto', 'a') | unique | join | default('', true) }}
+"""
+
+
+def _read_ahead_for_templates() -> None:
+    """Load Jinja's lexer, filters and tests, which Ansible would load again in each fork that uses them first."""
+    Templar(loader=None).template(trust_as_template(_TEMPLATE))
+
+
 # Ansible imports this before it forks for each task on each host. Everything read here is needed until the end, so it
 # is taken out of garbage collection: collecting it would copy its pages in every fork and take a second in the end.
 castai.read_ahead()
 for read_ahead in {provider.read_ahead for provider in _providers()}:
     read_ahead()
+_read_ahead_for_templates()
 gc.collect()
 gc.freeze()
 

@@ -42,9 +42,10 @@ HOSTS = {
 CLUSTERS = ("shop:gke:location=europe-west3:nodes=1", "till:gke:location=europe-west1-b:nodes=1")
 REMOVAL = recipe("gke_guide", "Removal")
 TOKEN, CLUSTER_READ = "oauth2.token", "container.projects.locations.clusters.get"
-CLUSTER_READS = 7
+CLUSTER_READS = 6
 """The tasks of site that read the cluster: preflight, castai_cluster and the agent's release of connecting; preflight,
-castai_cluster, castai_gke_sa and castai_releases of onboarding. Waiting needs CAST AI's record alone."""
+castai_gke_sa and castai_releases of onboarding. Waiting needs CAST AI's record alone, which preflight has compared with
+the cluster."""
 TOO_EARLY = [
     local_play(
         {

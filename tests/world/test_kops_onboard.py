@@ -49,7 +49,10 @@ LATER_ENDS: tuple[dict[str, Any], ...] = (
 )
 """A key that was not handed over, and one that was not recorded."""
 
-WAY_BACK = recipe("kops_guide", "Removal")
+WAY_BACK = [
+    play for guide in ("onboard_guide", "gke_guide", "aks_guide", "kops_guide") for play in recipe(guide, "Removal")
+]
+"""The playbooks of all guides, one after the other. Each skips the clusters of other providers."""
 CLUSTERS = (f"{SHOP}:kops:aws_auth=yes:nodes=1", f"{DATA}:kops:nodes=1", f"{PROD}:eks:nodes=1")
 """The first reads aws-auth."""
 

@@ -32,7 +32,7 @@ __all__ = ["account"]
 
 CLUSTERS = ("prod:eks",)
 MODE = "API_AND_CONFIG_MAP"
-OPTIONAL = ("iam:GetAccountSummary", "iam:SimulatePrincipalPolicy")
+OPTIONAL = ("iam:GetAccountSummary", "iam:ListPolicies", "iam:ListRolePolicies", "iam:SimulatePrincipalPolicy")
 LOOKS = re.compile(":(Describe|Get|List)")
 REFUSED = re.compile(r"is not authorized to perform: (\S+) on resource: ")
 

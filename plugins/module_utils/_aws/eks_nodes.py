@@ -420,7 +420,7 @@ def remove_nodes(nodes: Nodes, wanted: Desired, here: Location) -> Iterator[Remo
         ours |= {arn for arn in nodes.attached if short_arn(arn) in ipv6}
         detached = nodes.attached
         shown, inline = _shown_role(nodes, wanted), dict.fromkeys(nodes.inline)
-        yield remove_principal(nodes.role, shown, nodes.attached, ours, inline, "")
+        yield remove_principal(nodes.role, shown, nodes.attached, ours, inline, "", option=NODE_POLICIES)
     yield from remove_policy(nodes.ipv6, wanted.shared, nodes.attached, detached)
     yield from remove_policy(nodes.unshared_ipv6, False, nodes.attached, detached)
 

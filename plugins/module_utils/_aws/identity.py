@@ -355,11 +355,13 @@ def remove_principal(
     inline: Mapping[str, Document | None],
     own: str,
     keys: Iterable[Action] = (),
+    option: str = "",
 ) -> Removal:
     """The role or user and what we attached to it. If others attached something, the role or user stays with that.
 
     ours: ARNs of the policies that we attach; inline: its inline policies; own: the name of ours; keys: what
-    deletes its keys.
+    deletes its keys; option: the one that attaches more to it, as messages name it. Nothing shows what was in it in
+    earlier runs.
     """
     kind, name = existing.kind, existing.name
     mine = [arn for arn in attached if arn in ours]
@@ -369,6 +371,8 @@ def remove_principal(
         contents.append(delete_inline(kind, name, own, inline[own]))
     delete = DeletePrincipal(f"delete {kind} {name}", f"iam/{kind}/{name}", {"arn": existing.arn}, None, kind, name)
     kept = f"others attached {', '.join(map(short_arn, foreign))} to it" if foreign else ""
+    if option and any(arn not in ours for arn in attached):
+        kept += f", or an earlier run did by {option}. Add it there again, or detach it, then run again"
     return Removal(f"{kind} {name}", shown, kept, delete, tuple(contents))
 
 

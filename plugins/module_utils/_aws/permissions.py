@@ -223,6 +223,7 @@ GRANTS: tuple[Grant, ...] = (
             CREATE: ("iam:CreateRole", "iam:PutRolePolicy", "iam:TagRole"),
             CHANGE: ("iam:UpdateAssumeRolePolicy",),
             REMOVE: ("iam:DeleteRole", "iam:DeleteRolePolicy", "iam:ListRolePolicies"),
+            ASK: ("iam:ListRolePolicies",),
         },
         identities=(ROLE,),
     ),
@@ -385,6 +386,7 @@ GRANTS: tuple[Grant, ...] = (
         _MARKED,
     ),
     Grant("Quotas", IDENTITY, "everything", {ASK: ("iam:GetAccountSummary",)}, identities=(*ON_EKS, KOPS)),
+    Grant("TakenNames", IDENTITY, "everything", {ASK: ("iam:ListPolicies",)}),
     Grant("Simulation", CONNECT, "caller", {ASK: ("iam:SimulatePrincipalPolicy",)}, identities=(*ON_EKS, KOPS)),
 )
 

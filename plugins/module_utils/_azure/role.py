@@ -79,7 +79,8 @@ def group_scope(subscription: str, group: str) -> str:
 
 def group_of(resource_id: str) -> str:
     """The scope of a resource's group. Empty if the ID contains no group."""
-    parts = resource_id.strip("/").split("/")
+    # Azure takes doubled slashes.
+    parts = [part for part in resource_id.split("/") if part]
     if len(parts) < 4 or (parts[0].lower(), parts[2].lower()) != ("subscriptions", "resourcegroups"):
         return ""
     return group_scope(parts[1], parts[3])

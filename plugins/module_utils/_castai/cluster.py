@@ -7,15 +7,18 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from .._clusters.connection import (
     Connection,
+    Tried,
     named_by,
     namespace_refusal,
     other_cluster_problem,
+    refuse_unadmitted,
     terminating_problem,
     unchecked_warning,
 )
@@ -129,23 +132,25 @@ class Register(Action):
 
 
 @dataclass(frozen=True)
-class CreateNamespace(Action):
+class CreateNamespace(Tried):
     name: str = ""
 
-    def run(self, gateway: Systems, made: Made) -> None:
+    def send(self, cluster: Kubernetes, made: Made, dry_run: bool = False) -> None:
         body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.name}}
-        try:
-            gateway.connection.cluster().create(path_of("v1", "Namespace", None, None), body)
-        except Conflict:
-            return  # somebody else created it meanwhile, which is just as good
+        # If somebody else created it meanwhile, that is just as good.
+        with contextlib.suppress(Conflict):
+            cluster.create(path_of("v1", "Namespace", None, None), body, dry_run)
+
+    def run(self, gateway: Systems, made: Made) -> None:
+        self.send(gateway.connection.cluster(), made)
 
 
 @dataclass(frozen=True)
-class StoreToken(Action):
+class StoreToken(Tried):
     """Mint the cluster's token and write it into the Secret. The token is kept nowhere else.
 
-    Whether the Secret can be written is tried before, because a token that cannot be stored is lost: permissions,
-    quotas and policies may forbid it.
+    Whether the Secret can be written is tried again right before, because a token that cannot be stored is lost:
+    permissions, quotas and policies may forbid it, and the Namespace may be new.
     """
 
     cluster_id: str = ""
@@ -153,9 +158,12 @@ class StoreToken(Action):
     secret: str = ""
     version: str = ""
 
+    def send(self, cluster: Kubernetes, made: Made, dry_run: bool = False) -> None:
+        self._write(cluster, "not a token", dry_run)
+
     def run(self, gateway: Systems, made: Made) -> Mapping[str, Any]:
         kubernetes = gateway.connection.cluster()
-        self._write(kubernetes, "not a token", dry_run=True)
+        self.send(kubernetes, made, dry_run=True)
         self._write(kubernetes, gateway.castai.create_token(made.get("cluster_id") or self.cluster_id))
         return {}
 
@@ -469,4 +477,13 @@ def _version_of(secret: Object | None) -> str:
     return str(((secret or {}).get("metadata") or {}).get("resourceVersion") or "")
 
 
-SUBJECT = Subject(OPTIONS, desired, connect, observe, plan, view, settle)
+def confirm(gateway: Systems, wanted: Desired, current: Current, planned: tuple[Action, ...]) -> tuple[Action, ...]:
+    """Refuse what the cluster would. In a Namespace that does not exist yet, nothing can be tried."""
+    kind = CreateNamespace if any(isinstance(action, CreateNamespace) for action in planned) else StoreToken
+    tried = [action for action in planned if isinstance(action, kind)]
+    if tried:
+        refuse_unadmitted(gateway.connection.cluster(), tried)
+    return planned
+
+
+SUBJECT = Subject(OPTIONS, desired, connect, observe, plan, view, settle, confirm=confirm)

@@ -13,12 +13,14 @@ Ranges", "Resource Quotas", "Assigning Pods to Nodes" and "Taints and Toleration
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from .._gateways.kubernetes import Object
+from .._gateways.kubernetes import Object, path_of
+from .._helm.record import HOOK_ANNOTATION
 
 PRIVILEGED, BASELINE, RESTRICTED = "privileged", "baseline", "restricted"
 ENFORCE = "pod-security.kubernetes.io/enforce"
@@ -57,6 +59,8 @@ _VOLUMES = frozenset(
 )
 _LISTS = ("initContainers", "containers")
 _PARTS = ("requests", "limits")
+_COUNTED = ("configmaps", "persistentvolumeclaims", "secrets", "services")
+"""Resources that a quota counts under their plain names too."""
 _MUST_BE_NAMED = ("requests.cpu", "requests.memory", "limits.cpu", "limits.memory")
 _UNITS = {
     "n": Decimal("1e-9"),
@@ -115,6 +119,27 @@ def alone(template: Template, namespace: str) -> Object:
         "metadata": {**template.marks, "generateName": f"{template.name}-", "namespace": namespace},
         "spec": {key: value for key, value in template.pod.items() if key not in _OF_OTHERS},
     }
+
+
+def counted(objects: Iterable[Object], namespace: str) -> dict[str, Decimal]:
+    """What a release's objects use of the quotas that count objects, by the names that a quota may use for it.
+
+    Besides them, Helm writes a Secret, and each Deployment creates a ReplicaSet. Hooks are left out: most are deleted
+    before the other objects are created.
+    """
+    found = Counter({"secrets": 1})
+    for item in objects:
+        metadata = item["metadata"]
+        if metadata.get("namespace", namespace) != namespace or HOOK_ANNOTATION in (metadata.get("annotations") or {}):
+            continue
+        version = str(item.get("apiVersion") or "")
+        path = path_of(version, str(item.get("kind") or ""), None, namespace)
+        group = version.rpartition("/")[0]
+        if "/namespaces/" in path:
+            found[".".join(filter(None, (path.rpartition("/")[2], group)))] += 1
+    found["replicasets.apps"] += found["deployments.apps"]
+    every = {f"count/{resource}": Decimal(number) for resource, number in found.items() if number}
+    return {**every, **{kind: every[f"count/{kind}"] for kind in _COUNTED if f"count/{kind}" in every}}
 
 
 # PodSecurity
@@ -258,20 +283,20 @@ def _total(pod: Mapping[str, Any], part: str) -> dict[str, Decimal]:
     sidecars: dict[str, Decimal] = {}
     highest: dict[str, Decimal] = {}
     for container in pod.get("containers") or ():
-        total = _sum(total, _amounts(container, part))
+        total = added(total, _amounts(container, part))
     for container in pod.get("initContainers") or ():
-        amounts = _sum(sidecars, _amounts(container, part))
+        amounts = added(sidecars, _amounts(container, part))
         highest = _highest(highest, amounts)
         if container.get("restartPolicy") == "Always":
             sidecars = amounts
-    return {**_highest(_sum(total, sidecars), highest), **_amounts(pod, part)}
+    return {**_highest(added(total, sidecars), highest), **_amounts(pod, part)}
 
 
 def _highest(one: Mapping[str, Decimal], other: Mapping[str, Decimal]) -> dict[str, Decimal]:
     return {kind: max(one.get(kind, Decimal(0)), other.get(kind, Decimal(0))) for kind in {**one, **other}}
 
 
-def _sum(one: Mapping[str, Decimal], other: Mapping[str, Decimal]) -> dict[str, Decimal]:
+def added(one: Mapping[str, Decimal], other: Mapping[str, Decimal]) -> dict[str, Decimal]:
     return {kind: one.get(kind, Decimal(0)) + other.get(kind, Decimal(0)) for kind in {**one, **other}}
 
 
@@ -339,6 +364,11 @@ def _across_namespaces(pod: Mapping[str, Any]) -> bool:
         if any(term.get("namespaces") or term.get("namespaceSelector") is not None for term in terms):
             return True
     return False
+
+
+def concerns(quota: Object, asked: Mapping[str, Decimal]) -> bool:
+    """Whether a ResourceQuota limits any of this."""
+    return any(asked.get(_counted_as(resource)) for resource in _hard(quota))
 
 
 def short_of(quota: Object, asked: Mapping[str, Decimal]) -> tuple[str, ...]:

@@ -502,10 +502,17 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
         "findings": [],
         **(facts.result_fields if facts else {}),
         "acting_as": wanted.provider.acting_as(current.caller, facts),
+        "cluster_id": _checked_id(current, wanted),
         "kubernetes_version": ".".join(map(str, current.version)) if isinstance(current.version, tuple) else "",
         "not_checked": list(_not_checked(current, wanted)),
         **({"warnings": warned} if warned else {}),
     }
+
+
+def _checked_id(current: Current, wanted: Desired) -> str:
+    """The ID of CAST AI's record that describes the cluster. Empty if there is none, or it could not be checked."""
+    facts, record = _known(current, wanted) or (None, None)
+    return record.id if facts and record and (record.id == facts.own_id or facts.is_recorded_in(record)) else ""
 
 
 def _startup_warnings(current: Current, wanted: Desired) -> Iterable[str]:

@@ -10,10 +10,13 @@ starting.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
 from .._clusters.facts import NODES, SOME_NODES, ClusterFacts
@@ -39,7 +42,8 @@ _CHOOSY = ("nodeSelector", "affinity", "tolerations")
 _RESOURCES = "set resources in agent_values or components_values"
 
 Templates = Mapping[str, tuple[pods.Template, ...]]
-"""By release."""
+Counts = Mapping[str, Mapping[str, Decimal]]
+"""Both by release. The objects are counted as quotas do."""
 
 
 @dataclass(frozen=True)
@@ -174,13 +178,14 @@ def study(helm: Helm, cluster: Cluster, planned: Collection[Planned], policed: P
         for release, answer in rendered.items()
         if isinstance(answer, str)
     )
-    found = {release: answer for release, answer in rendered.items() if not isinstance(answer, str)}
+    found = {release: answer[0] for release, answer in rendered.items() if not isinstance(answer, str)}
+    counts = {release: answer[1] for release, answer in rendered.items() if not isinstance(answer, str)}
     tried = _tried(trying, cluster.namespace, found) if trying else Verdict()
     if policed and planned and not trying:
         absent = f"namespace {cluster.namespace} does not exist yet. {policed.exemption}"
         unread += (f"Could not check whether policies of the cluster refuse pods: {absent}",)
     return Verdict(
-        (*findings(cluster, found), *tried.findings),
+        (*findings(cluster, found, counts), *tried.findings),
         tuple(warnings(cluster, bool(planned))),
         (*unread, *tried.not_checked),
     )
@@ -221,12 +226,12 @@ def _refusal(kubernetes: Kubernetes, path: str, pod: Object) -> str:
     return ""
 
 
-def findings(cluster: Cluster, templates: Templates) -> Iterator[str]:
-    """Why pods certainly cannot start."""
+def findings(cluster: Cluster, templates: Templates, counts: Counts = MappingProxyType({})) -> Iterator[str]:
+    """Why pods certainly cannot start, or objects cannot be created."""
     yield from _by_level(cluster, templates)
     stored = _stored(cluster, templates)
     yield from _by_limits(cluster, stored)
-    yield from _by_quota(cluster, stored)
+    yield from _by_quota(cluster, stored, counts)
     yield from _by_nodes(cluster, templates)
 
 
@@ -244,11 +249,12 @@ def _may_be_stopped(cluster: Cluster, one: Planned) -> bool:
     return cluster.level != pods.PRIVILEGED or bool(cluster.quotas) or bool(cluster.limits) or nodeless
 
 
-def _render(helm: Helm, namespace: str, one: Planned) -> tuple[pods.Template, ...] | str:
-    """The pods that the release would create, or why they are not known."""
+def _render(helm: Helm, namespace: str, one: Planned) -> tuple[tuple[pods.Template, ...], Mapping[str, Decimal]] | str:
+    """The pods that the release would create, and how many objects, or why they are not known."""
     try:
         values = _with_id(one.values)
-        return pods.templates(helm.render(one.chart, one.release, namespace, values, secrets(values)))
+        objects = helm.render(one.chart, one.release, namespace, values, secrets(values))
+        return pods.templates(objects), pods.counted(objects, namespace)
     except CallFailed as failure:
         return str(failure)
 
@@ -302,18 +308,21 @@ def _by_limits(cluster: Cluster, templates: Templates) -> Iterator[str]:
         )
 
 
-def _by_quota(cluster: Cluster, templates: Templates) -> Iterator[str]:
+def _by_quota(cluster: Cluster, templates: Templates, counts: Counts) -> Iterator[str]:
     known = cluster.limits is not None
     for quota in cluster.quotas:
         counted = {
             release: [one for one in found if pods.covers(quota, one.pod, known)]
             for release, found in templates.items()
         }
-        every = [template for found in counted.values() for template in found]
-        short = pods.short_of(quota, pods.needed((one, _how_many(cluster, one)) for one in every))
+        asked = {
+            release: {**counts.get(release, {}), **pods.needed((one, _how_many(cluster, one)) for one in found)}
+            for release, found in counted.items()
+        }
+        short = pods.short_of(quota, functools.reduce(pods.added, asked.values(), {}))
         name = f"ResourceQuota {quota['metadata']['name']} of namespace {cluster.namespace}"
         if short:
-            asking = ", ".join(release for release, found in counted.items() if found)
+            asking = ", ".join(release for release, one in asked.items() if pods.concerns(quota, one))
             yield f"{name} leaves too little for {asking}: {'; '.join(short)}. Raise the quota."
         unnamed = [
             f"{template.title} of {release} ({', '.join(lacks)})"

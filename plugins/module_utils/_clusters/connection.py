@@ -9,15 +9,24 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from .._answers import tidy
 from .._credentials import quoted
-from .._engine import CallFailed, Refused
-from .._gateways.kubernetes import Kubernetes, Object, Rejected, by_kubeconfig, by_token, path_of
+from .._engine import Action, CallFailed, Made, Refused
+from .._gateways.kubernetes import (
+    Kubernetes,
+    Object,
+    Rejected,
+    admission_problem,
+    by_kubeconfig,
+    by_token,
+    path_of,
+)
 from .._gateways.tls import certificates
 from .._given import readable
 from .._variables import named
@@ -149,6 +158,26 @@ class Connection:
     def close(self) -> None:
         if self.kubernetes:
             self.kubernetes.close()
+
+
+@dataclass(frozen=True)
+class Tried(Action):
+    """A write to the cluster that is tried by a dry run before the first write: a webhook, policy or quota may refuse
+    it."""
+
+    def send(self, cluster: Kubernetes, made: Made, dry_run: bool = False) -> Any:
+        raise NotImplementedError
+
+
+def refuse_unadmitted(cluster: Kubernetes, actions: Iterable[Action]) -> None:
+    """Raise Refused if a dry run shows that the cluster would not admit a write."""
+    tried = [action for action in actions if isinstance(action, Tried)]
+    if not tried or not cluster.has_dry_runs():
+        return
+    for action in tried:
+        why = admission_problem(partial(action.send, cluster, {}, dry_run=True))
+        if why:
+            raise Refused(f"Could not {action.sentence}, as a dry run shows: {why}")
 
 
 def own_name_problem(kubernetes: Kubernetes, wanted: Named) -> str:

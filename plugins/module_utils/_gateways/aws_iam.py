@@ -6,9 +6,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -119,11 +120,8 @@ class Iam(Session):
     def account_summary(self) -> Mapping[str, int]:
         """How many objects of each kind the account has and may have. Empty if these credentials may not read it: they
         may not need that permission."""
-        try:
+        with _unless_denied():
             return dict(self._client("iam").get_account_summary()["SummaryMap"])
-        except botocore.exceptions.ClientError as error:
-            if error_code(error) not in DENIED:
-                raise
         return {}
 
     @call("simulate what {0} may do (iam:SimulatePrincipalPolicy)")
@@ -217,6 +215,16 @@ class Iam(Session):
         pages = self._client("iam").get_paginator(f"list_{kind}_policies").paginate(**_name(kind, name))
         return tuple(policy for page in pages for policy in page["PolicyNames"])
 
+    @call("read the inline policies of {0} {1} (iam:List{Kind}Policies, iam:Get{Kind}Policy)", absent=True)
+    def inline_documents(self, kind: str, name: str) -> Mapping[str, Mapping[str, Any]] | None:
+        """By name. Empty if these credentials may not read them: they may not need that permission."""
+        with _unless_denied():
+            pages = self._client("iam").get_paginator(f"list_{kind}_policies").paginate(**_name(kind, name))
+            found = [policy for page in pages for policy in page["PolicyNames"]]
+            read = self._of(kind, "get_{}_policy")
+            return {one: dict(read(**_name(kind, name), PolicyName=one)["PolicyDocument"]) for one in found}
+        return {}
+
     @call("write inline policy {2} of {0} {1} (iam:Put{Kind}Policy)")
     def put_inline(self, kind: str, name: str, policy: str, document: Mapping[str, Any]) -> None:
         put = self._of(kind, "put_{}_policy")
@@ -229,6 +237,16 @@ class Iam(Session):
     @call("list the account's own policies (iam:ListPolicies)")
     def list_policies(self) -> tuple[str, ...]:
         """ARNs of the customer-managed policies, in the case in which they were created."""
+        return self._own_policies()
+
+    @call("list the account's own policies (iam:ListPolicies)")
+    def listable_policies(self) -> tuple[str, ...]:
+        """The same. Empty if these credentials may not list them: they may not need that permission."""
+        with _unless_denied():
+            return self._own_policies()
+        return ()
+
+    def _own_policies(self) -> tuple[str, ...]:
         pages = self._client("iam").get_paginator("list_policies").paginate(Scope="Local")
         return tuple(policy["Arn"] for page in pages for policy in page["Policies"])
 
@@ -389,6 +407,16 @@ class Iam(Session):
         """The name of the IAM operation for a role or a user."""
         found: Callable[..., Any] = getattr(self._client("iam"), operation.format(kind))
         return found
+
+
+@contextlib.contextmanager
+def _unless_denied() -> Iterator[None]:
+    """Go on after the block if these credentials may not do what is in it."""
+    try:
+        yield
+    except botocore.exceptions.ClientError as error:
+        if error_code(error) not in DENIED:
+            raise
 
 
 def external_ids(trust: Mapping[str, Any]) -> list[str]:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import json
 import os
@@ -30,7 +31,8 @@ from .sdk import Sdk
 boto3 = Sdk("boto3")
 botocore = Sdk(
     "botocore",
-    *("botocore.config", "botocore.credentials", "botocore.exceptions", "botocore.loaders", "botocore.session"),
+    *("botocore.config", "botocore.credentials", "botocore.exceptions", "botocore.hooks", "botocore.loaders"),
+    "botocore.session",
     "botocore.signers",
 )
 urllib3 = Sdk("urllib3")
@@ -411,7 +413,9 @@ class _Assumed:
 
 def _botocore_session(profile: str | None = None) -> Any:
     _forget_blank_variables()
-    session = botocore.session.Session(profile=profile)
+    session = botocore.session.Session(
+        event_hooks=copy.copy(_builtin_handlers()), include_builtin_handlers=False, profile=profile
+    )
     # The default before boto3 1.40 is one address for all regions, which does not accept a token signed for a region.
     session.set_config_variable("sts_regional_endpoints", "regional")
     session.register_component("data_loader", _models(session.get_config_variable("data_path")))
@@ -422,6 +426,14 @@ def _forget_blank_variables() -> None:
     """botocore takes blank variables literally: an empty AWS_CA_BUNDLE turns off the check of TLS certificates."""
     for name in [name for name, value in os.environ.items() if name.startswith("AWS_") and not value.strip()]:
         del os.environ[name]
+
+
+@functools.cache
+def _builtin_handlers() -> Any:
+    """botocore's own event handlers, registered once for all sessions: a copy takes a fraction of the time."""
+    handlers = botocore.hooks.HierarchicalEmitter()
+    botocore.session.Session(event_hooks=handlers)
+    return handlers
 
 
 @functools.cache

@@ -180,8 +180,8 @@ class AksCluster:
 
 def parts_of(identity: str) -> tuple[str, str]:
     """Subscription and resource group of an ID, empty if it has none. Azure does not preserve case in IDs."""
-    parts = identity.split("/")
-    found = {key.lower(): value for key, value in zip(parts[1::2], parts[2::2], strict=False)}
+    parts = [part for part in identity.split("/") if part]
+    found = {key.lower(): value for key, value in zip(parts[::2], parts[1::2], strict=False)}
     return found.get("subscriptions", ""), found.get("resourcegroups", "")
 
 

@@ -31,7 +31,7 @@ def _call(
 
 GET_ACCOUNT = _call("read service account {account}", "GET", _ACCOUNT, "serviceAccounts.get")
 LIST_ACCOUNTS = _call("list the service accounts of project {project}", "GET", _ACCOUNTS, "serviceAccounts.list")
-CREATE_ACCOUNT = _call("create service account {account}", "POST", _ACCOUNTS, "serviceAccounts.create")
+CREATE_ACCOUNT = _call("create service account {account}", "POST", _ACCOUNTS, "serviceAccounts.create", repeats=True)
 PATCH_ACCOUNT = _call("change service account {account}", "PATCH", _ACCOUNT, "serviceAccounts.update", repeats=True)
 ENABLE_ACCOUNT = _call(
     "enable service account {account}", "POST", f"{_ACCOUNT}:enable", "serviceAccounts.enable", repeats=True
@@ -65,9 +65,9 @@ DELETE_KEY = _call(
     repeats=True,
 )
 GET_ROLE = _call("read custom role {role}", "GET", _ROLE, "roles.get")
-CREATE_ROLE = _call("create custom role {role}", "POST", _ROLES, "roles.create")
-PATCH_ROLE = _call("change custom role {role}", "PATCH", _ROLE, "roles.update")
-UNDELETE_ROLE = _call("undelete custom role {role}", "POST", f"{_ROLE}:undelete", "roles.undelete")
+CREATE_ROLE = _call("create custom role {role}", "POST", _ROLES, "roles.create", repeats=True)
+PATCH_ROLE = _call("change custom role {role}", "PATCH", _ROLE, "roles.update", repeats=True)
+UNDELETE_ROLE = _call("undelete custom role {role}", "POST", f"{_ROLE}:undelete", "roles.undelete", repeats=True)
 DELETE_ROLE = _call("delete custom role {role}", "DELETE", _ROLE, "roles.delete", repeats=True)
 CALLS = (
     GET_ACCOUNT,

@@ -220,11 +220,16 @@ def _loader() -> Any:
 
 def _resolved(entry: Entry, folder: Path) -> Entry:
     """The user with paths that do not depend on the working directory: they are relative to the kubeconfig's folder."""
-    resolved = {key: str(folder / entry[key]) for key in _PATHS if isinstance(entry.get(key), str) and entry[key]}
+    resolved: Entry = {key: _beside(folder, _text(entry, key)) for key in _PATHS if _text(entry, key)}
     command = entry.get("exec")
     if isinstance(command, dict) and "/" in _text(command, "command"):
-        resolved["exec"] = {**command, "command": str(folder / _text(command, "command"))}  # type: ignore[assignment]
+        resolved["exec"] = {**command, "command": _beside(folder, _text(command, "command"))}
     return {**entry, **resolved}
+
+
+def _beside(folder: Path, name: str) -> str:
+    """The path as it is written, which Path would change: then an address could no longer be recognized in it."""
+    return name if name.startswith("/") else f"{folder}/{name}"
 
 
 def _named(config: Entry, kind: str, name: str) -> Entry:
@@ -286,7 +291,9 @@ def _command(entry: Entry, cluster: Entry, server: Server) -> Command:
     if not program or not version:
         raise Wrong("the exec of its user has no command or no apiVersion")
     if _text(entry, "interactiveMode") == "Always":
-        raise Wrong(f"the program {program} that prints its credentials asks for input, which a run cannot give")
+        raise Wrong(
+            f"the program {quoted(program)} that prints its credentials asks for input, which a run cannot give"
+        )
     exec_info = None
     if _text(entry, "provideClusterInfo").lower() == "true":
         exec_info = json.loads(write(server, ""))["clusters"][0]["cluster"]
@@ -320,9 +327,8 @@ def _material(entry: Entry, key: str) -> str:
     except OSError as error:
         raise Wrong(f"the {key} {quoted(path)} cannot be read ({error.strerror})") from None
     except ValueError:
-        raise Wrong(
-            f"its {key}-data is not PEM in base64" if inline else f"the {key} {quoted(path)} is not PEM"
-        ) from None
+        wrong = f"its {key}-data is not PEM in base64" if inline else f"the {key} {quoted(path)} is not PEM"
+        raise Wrong(wrong) from None
 
 
 def _text(entry: Any, key: str) -> str:

@@ -66,6 +66,8 @@ DENIED = ("denied the request", "denied request")
 _OF_USER = re.compile(r"\buser \"", re.IGNORECASE)
 """What a refusal for a missing permission names."""
 FIELD_MANAGER = "castai-onboarding"
+DRY_RUNS = (1, 18)
+"""The version of Kubernetes with which dry runs became generally available."""
 Object = dict[str, Any]
 
 _OBJECTS = ("metadata", "spec", "status", "data", "binaryData")
@@ -123,6 +125,28 @@ class Rejected(CallFailed):
         super().__init__(text)
         self.status = status
         self.message = message
+
+    @property
+    def by_admission(self) -> bool:
+        """Whether a webhook, a policy or a quota refused, or a namespace that is being deleted: not because of these
+        credentials."""
+        return any(said in self.message for said in DENIED) or bool(
+            self.status == 403 and " is forbidden: " in self.message and not _OF_USER.search(self.message)
+        )
+
+
+def admission_problem(attempt: Callable[[], Any]) -> str:
+    """Why the cluster would refuse a write whatever the credentials, as a sentence; otherwise an empty text.
+
+    attempt: does it as a dry run, for which credentials that only read lack the permission.
+    """
+    try:
+        attempt()
+    except Rejected as answer:
+        return str(answer) if answer.by_admission else ""
+    except CallFailed:
+        pass
+    return ""
 
 
 def path_of(api_version: str, kind: str, name: str | None, namespace: str | None) -> str:
@@ -248,6 +272,13 @@ class Kubernetes:
         body = self._send("GET", "/version", {})
         return _number(body.get("major")), _number(body.get("minor"))
 
+    def has_dry_runs(self) -> bool:
+        """Whether the API server has dry runs. Old ones ignore that they are asked for one, and write."""
+        try:
+            return self.version() >= DRY_RUNS
+        except CallFailed:
+            return False
+
     def kubeconfig(self) -> str:
         """A kubeconfig (JSON is YAML) with this connection, for a program that needs a file. Secret."""
         return kubeconfig.write(self._server, self._authorization(fresh=True))
@@ -306,16 +337,17 @@ class Kubernetes:
                 f" this machine.{self._advice.get(answer['cause'], self._advice.get(0, ''))}",
                 unsure=not reads and not answer.get("neverSent"),
             )
-        raise Rejected(f"{text}.{self._what_to_do(status, message, asked)}", status, message)
+        raise Rejected(f"{text}.{self._what_to_do(Rejected(text, status, message), asked)}", status, message)
 
-    def _what_to_do(self, status: int, message: str, asked: float) -> str:
+    def _what_to_do(self, answer: Rejected, asked: float) -> str:
         """About a refusal, as sentences after a blank."""
-        if any(said in message for said in DENIED):
+        status = answer.status
+        if any(said in answer.message for said in DENIED):
             return (
                 " This is a policy of the cluster, not a missing permission: change it, or exempt this object from it."
             )
-        if status == 403 and " is forbidden: " in message and not _OF_USER.search(message):
-            return ""  # by a quota, a namespace that is being deleted and so on, not because of these credentials
+        if answer.by_admission:
+            return ""
         return {
             401: " The API server does not recognize these credentials.",
             403: " These credentials are not allowed to do this.",
@@ -590,8 +622,8 @@ def _from_file(path: str) -> str:
         raise Wrong(f"its tokenFile {quoted(path)} is empty")
     if not sendable(token):
         raise Wrong(
-            f"its tokenFile {quoted(path)} has a space, line break or special character within the token, and"
-            " must contain nothing but the token"
+            f"its tokenFile {quoted(path)} has a space, line break or special character within the token, and must"
+            " contain nothing but the token"
         )
     return f"Bearer {token}"
 
@@ -603,7 +635,7 @@ def _run(command: kubeconfig.Command) -> Object:
     """
     spec: Object = {"interactive": False, **({"cluster": command.cluster} if command.cluster else {})}
     info = {"apiVersion": command.api_version, "kind": "ExecCredential", "spec": spec}
-    program = f"the program {command.program} that prints its credentials"
+    program = f"the program {quoted(command.program)} that prints its credentials"
     try:
         # The user's own kubeconfig names it.
         done = subprocess.run(  # noqa: S603 # pylint: disable=ansible-bad-function
@@ -615,7 +647,7 @@ def _run(command: kubeconfig.Command) -> Object:
             check=False,
         )
     except (OSError, ValueError) as error:
-        hint = f" {' '.join(command.hint.split())}" if command.hint else ""
+        hint = f" {tidy(masked(command.hint), 400)}" if command.hint else ""
         raise Wrong(f"{program} did not start ({getattr(error, 'strerror', error)}).{hint}") from None
     except subprocess.TimeoutExpired:
         raise Wrong(f"{program} did not finish within {COMMAND_SECONDS:.0f} seconds") from None
@@ -663,10 +695,13 @@ def _ask(provider: Mapping[str, Any]) -> str:
     try:
         kubernetes.config.load_kube_config_from_dict(config, client_configuration=configuration, persist_config=False)
     except Exception as error:  # the client does not catch the errors of a login
-        raise Wrong(f"its auth-provider {provider.get('name')} returns no token: {error}") from None
+        said = tidy(masked(str(error)), 400)
+        raise Wrong(f"its auth-provider {quoted(provider.get('name'))} returns no token: {said}") from None
     header = (configuration.auth_settings().get("BearerToken") or {}).get("value")
     if not header:
-        raise Wrong(f"its auth-provider {provider.get('name')} returns no token: log in again with its own program")
+        raise Wrong(
+            f"its auth-provider {quoted(provider.get('name'))} returns no token: log in again with its own program"
+        )
     return str(header)
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from .. import _keys
@@ -99,6 +100,16 @@ def when_visible(call: Callable[[], T | None], made_here: bool) -> T | None:
     return found[0] if found else None
 
 
+def unless_done(call: Callable[[], object], done: Callable[[], bool]) -> None:
+    """Make a call that Google refuses if it is already done, which is no failure: the answer of a first try may have
+    been lost."""
+    try:
+        call()
+    except (Conflict, Rejected) as refusal:
+        if (isinstance(refusal, Rejected) and refusal.status != 400) or not done():
+            raise
+
+
 def forbidden(refusal: Rejected, constraint: str, advice: str) -> Rejected:
     """The refusal with advice added if an organization policy caused it. constraint: a part of the policy's name."""
     return refusal.advised(advice) if any(constraint in one for one in refusal.problem.constraints) else refusal
@@ -145,9 +156,16 @@ class CreateAccount(OnAccount):
     description: str = ""
 
     def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
-        account_id = self.email.partition("@")[0]
+        google, account_id = gateway.google, self.email.partition("@")[0]
+
+        def created() -> bool:
+            found = google.get_account(self.project, self.email)
+            return found is not None and found.description == self.description
+
         try:
-            gateway.google.create_account(self.project, account_id, self.display_name, self.description)
+            unless_done(
+                lambda: google.create_account(self.project, account_id, self.display_name, self.description), created
+            )
         except Rejected as refusal:
             advice = f"Or ask them to create an account, and set {EXISTING_ACCOUNT} to it."
             raise forbidden(refusal, "disableServiceAccountCreation", advice) from refusal
@@ -199,16 +217,28 @@ class CreateRole(OnRole):
     others: tuple[str, ...] = ()
 
     def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
-        ids = [self.role_id, *self.others]
+        google, ids = gateway.google, [self.role_id, *self.others]
         for number, role_id in enumerate(ids):
             try:
-                gateway.google.create_role(self.project, role_id, self.wanted)
+                unless_done(
+                    partial(google.create_role, self.project, role_id, self.wanted),
+                    partial(self._created, google, role_id),
+                )
             except Rejected as refusal:
-                if refusal.status != 400 or ID_BLOCKED not in str(refusal) or number == len(ids) - 1:
+                if refusal.status != 400 or ID_BLOCKED not in str(refusal):
                     raise
+                if number == len(ids) - 1:
+                    another = f"Set {named('role_id', ROLE)} to another ID."
+                    if role_id == names.SHARED_ROLE:
+                        another = f"Leave out {named('role_scope', ROLE)}."
+                    raise refusal.advised(f"The ID of a deleted role stays taken for weeks. {another}") from refusal
                 continue
             return {role_key(self.project, self.role_id): role_id}
         raise AssertionError("unreachable")
+
+    def _created(self, google: Google, role_id: str) -> bool:
+        found = google.get_role(self.project, role_id)
+        return found is not None and not found.deleted and found.description == self.description
 
 
 @dataclass(frozen=True)
@@ -222,16 +252,28 @@ class UpdateRole(OnRole):
 @dataclass(frozen=True)
 class UndeleteRole(OnRole):
     def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
-        gateway.google.undelete_role(self.project, self.role_id)
+        google = gateway.google
+
+        def restored() -> bool:
+            found = google.get_role(self.project, self.role_id)
+            return found is not None and not found.deleted
+
+        unless_done(lambda: google.undelete_role(self.project, self.role_id), restored)
         # Restoring brings the role back as it was deleted. It has a new etag, so the one that was read is not sent.
-        gateway.google.patch_role(self.project, self.role_id, self.wanted)
+        google.patch_role(self.project, self.role_id, self.wanted)
         return {role_key(self.project, self.role_id): self.role_id}
 
 
 @dataclass(frozen=True)
 class DeleteRole(OnRole):
     def run(self, gateway: Gateways, made: Made) -> None:
-        gateway.google.delete_role(self.project, self.role_id)
+        google = gateway.google
+
+        def gone() -> bool:
+            found = google.get_role(self.project, self.role_id)
+            return found is None or found.deleted
+
+        unless_done(lambda: google.delete_role(self.project, self.role_id), gone)
 
 
 def role_key(project: str, role_id: str) -> str:
@@ -416,6 +458,16 @@ class RoleNotes:
         return frozenset(one[:KEY_PART] for one in (*self.own, *key_ids))
 
     def _write(self, gateway: Gateways, fields: Mapping[str, Any]) -> None:
+        """Again if somebody else wrote in between, or the answer of a first try was lost."""
+        repeats = Repeats(0.5, 10.0)
+        while True:
+            try:
+                return self._write_once(gateway, fields)
+            except Conflict as conflict:
+                if not repeats.wait(POLICY_SECONDS):
+                    raise CallFailed(str(conflict)) from conflict
+
+    def _write_once(self, gateway: Gateways, fields: Mapping[str, Any]) -> None:
         google, project, role_id = gateway.google, self.project, self.role_id
         found = when_visible(lambda: google.get_role(project, role_id), self.fresh)
         if found is None or found.deleted:
@@ -425,6 +477,8 @@ class RoleNotes:
         former = frozenset(map(hashed_account, self.former))
         note = about._replace(**{"former": former, "until": 0, "others": frozenset(), **fields})
         text = role_description(self.cluster_id, recorded_projects(found.description), note)
+        if text == found.description:
+            return
         when_visible(lambda: google.patch_role(project, role_id, {"description": text}, found.etag), self.fresh)
 
 

@@ -56,12 +56,23 @@ def former_of_users(current: Current, wanted: Desired) -> dict[str, tuple[Accoun
 
 def has_key(current: Current, wanted: Desired) -> bool:
     """Whether CAST AI may still have a key: one of ours exists, or one was noted with the credentials that it has."""
+    ours = (our_keys(current, wanted).keys, *(one.keys for one in current.former_accounts if one.found))
+    return _recorded(current, wanted) or any((*ours, *former_of_users(current, wanted).values()))
+
+
+def _recorded(current: Current, wanted: Desired) -> bool:
+    """Whether it is noted which key the credentials are for that CAST AI has."""
     own = [current.account] if not wanted.existing_account else []
     noted = [one.found.mark.credentials for one in (*own, *current.former_accounts) if one.found]
     noted += [note.credentials for note in role_notes(current, wanted)]
-    in_use = any(one and current.credentials_id.startswith(one) for one in noted)
-    ours = (our_keys(current, wanted).keys, *(one.keys for one in current.former_accounts if one.found))
-    return in_use or any((*ours, *former_of_users(current, wanted).values()))
+    return any(one and current.credentials_id.startswith(one) for one in noted)
+
+
+def unrecorded_keys(current: Current, wanted: Desired) -> list[str]:
+    """IDs of the keys of an existing account, of which CAST AI may have one because the note about it is lost."""
+    lost = bool(wanted.existing_account and current.credentials_id) and not _recorded(current, wanted)
+    noted = note_of(current, wanted, current.account.email).account or current.client_account
+    return [key.id for key in current.account.keys] if lost and not noted else []
 
 
 def users_of_former(current: Current, wanted: Desired, former: CastAccount) -> Change:

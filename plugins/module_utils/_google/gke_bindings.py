@@ -25,7 +25,6 @@ from .bindings import (
     account_user,
     difference,
     held_by,
-    held_by_deleted,
     scoped_by_vendor,
 )
 from .marks import marked_role
@@ -72,14 +71,19 @@ def own_role_names(current: Current, wanted: Desired, project: str, state: Proje
 
 
 def used_by_others(current: Current, wanted: Desired) -> bool:
-    """Whether an existing account also serves other clusters, judging by the marks of its roles. If so, its bindings
-    that allow the use of node accounts may be theirs."""
-    if not wanted.existing_account:
-        return False
-    marks = {
-        marked_role(current.home.roles[one].description) for one in bound_roles(current) if one in current.home.roles
-    }
+    """Whether an existing account also serves other clusters, judging by its roles: their marks, or that clusters share
+    one. If so, its bindings that allow the use of node accounts may be theirs."""
+    return bool(wanted.existing_account) and (_marked_by_others(current, wanted) or _has_shared_role(current))
+
+
+def _marked_by_others(current: Current, wanted: Desired) -> bool:
+    roles = current.home.roles
+    marks = {marked_role(roles[one].description) for one in bound_roles(current) if one in roles}
     return bool(marks - {"", wanted.cluster_id})
+
+
+def _has_shared_role(current: Current) -> bool:
+    return names.SHARED_ROLE in bound_roles(current)
 
 
 # What is wanted
@@ -100,12 +104,14 @@ def binding_changes(current: Current, wanted: Desired) -> dict[str, Change]:
     projects = {}
     for other, state in current.extra.items():
         role = names.role_name(other, role_id_of(current, wanted, other))
-        held, left = held_by(state.policy, member), held_by_deleted(state.policy, member)
+        held, left = held_by(state.policy, member), current.left_by_deleted(state.policy)
         own = own_role_names(current, wanted, other, state)
         projects[other] = difference(held, [Triple(role, member)], (*(one for one in held if one.role in own), *left))
     # The cluster's project comes last: a former role with an ID of the user's choice is known only from its binding
     # there.
-    projects[project] = difference(current.held, want, (*_former(current, wanted), *current.left_by_deleted))
+    projects[project] = difference(
+        current.held, want, (*_former(current, wanted), *current.left_by_deleted(current.home.policy))
+    )
     accounts = {
         email: _on_account(current, wanted, email, policy) for email, policy in current.account_policies.items()
     }
@@ -140,7 +146,7 @@ def _on_account(current: Current, wanted: Desired, email: str, policy: Policy) -
     held = uses(policy, member)
     gone = held if _unasked(current, wanted, email) else ()
     return difference(
-        held, [Triple(names.ACCOUNT_USER, member)] if want else [], (*gone, *held_by_deleted(policy, member))
+        held, [Triple(names.ACCOUNT_USER, member)] if want else [], (*gone, *current.left_by_deleted(policy))
     )
 
 
@@ -160,7 +166,7 @@ def _on_subnets(current: Current, wanted: Desired) -> dict[str, Change]:
     member, want = current.account.member, wanted.network == SUBNETS
     found = {}
     for subnet, policy in current.subnets.items():
-        held, left = held_by(policy, member), held_by_deleted(policy, member)
+        held, left = held_by(policy, member), current.left_by_deleted(policy)
         own = [one for one in held if (one.role, one.condition) == (names.NETWORK_USER, None)]
         found[subnet] = difference(held, [Triple(names.NETWORK_USER, member)] if want else [], (*own, *left))
     return found
@@ -177,8 +183,7 @@ def _of_former(current: Current, wanted: Desired, project: str, state: ProjectSt
     if state is None:
         return NO_CHANGE
     own = own_role_names(current, wanted, project, state)
-    member = current.account.member
-    held = [*held_by(state.policy, member), *held_by_deleted(state.policy, member)]
+    held = [*held_by(state.policy, current.account.member), *current.left_by_deleted(state.policy)]
     return Change((), tuple(one for one in held if one.role in own))
 
 
@@ -195,13 +200,19 @@ def users_change(current: Current) -> Change:
 
 
 def users_to_remove(current: Current, wanted: Desired) -> Change:
-    """The same bindings, to be removed if CAST AI has a key instead. On an existing account, bindings with a condition
-    are not ours, and those without may be needed for other clusters."""
-    if not current.cast_account or used_by_others(current, wanted):
-        return NO_CHANGE
+    """The same bindings, to be removed if CAST AI has a key instead. On an existing account, those without a condition
+    may be needed for other clusters."""
+    # With a role that clusters share, they are all that shows that CAST AI has no key yet.
+    settles = wanted.present and wanted.shared and not _marked_by_others(current, wanted)
+    return NO_CHANGE if used_by_others(current, wanted) and not settles else Change((), users_of(current, wanted))
+
+
+def users_of(current: Current, wanted: Desired) -> tuple[Triple, ...]:
+    """The same bindings as they are. On an existing account, those with a condition are not ours."""
+    if not current.cast_account:
+        return ()
     held = held_by(current.account.policy, names.member(current.cast_account))
-    gone = (one for one in held if one.role in _USERS and not (wanted.existing_account and one.condition))
-    return Change((), tuple(gone))
+    return tuple(one for one in held if one.role in _USERS and not (wanted.existing_account and one.condition))
 
 
 # Removal
@@ -219,17 +230,25 @@ def bindings_to_remove(current: Current, wanted: Desired) -> dict[str, Change]:
     for other, state in projects_elsewhere(current).items():
         role_names = own_role_names(current, wanted, other, state)
         held = [one for one in held_by(state.policy, member) if one.role in role_names]
-        found[other] = Change((), (*held, *held_by_deleted(state.policy, member)))
+        found[other] = Change((), (*held, *current.left_by_deleted(state.policy)))
     # As in binding_changes(): the binding in the cluster's project may be all that names a role.
-    found[project] = Change((), (*home, *current.left_by_deleted))
+    found[project] = Change((), (*home, *current.left_by_deleted(current.home.policy)))
+    kept = nodes_that_stay(current, wanted)
     for email, policy in current.account_policies.items():
-        ours = not stays or (wanted.form == ON_ACCOUNTS and not theirs)
-        found[email] = Change((), (*(uses(policy, member) if ours else ()), *held_by_deleted(policy, member)))
+        using = uses(policy, member) if email not in kept else ()
+        found[email] = Change((), (*using, *current.left_by_deleted(policy)))
     for subnet, policy in current.subnets.items():
         ours = not stays or (wanted.network == SUBNETS and not theirs)
         held = [one for one in held_by(policy, member) if one.role == names.NETWORK_USER and ours]
-        found[subnet] = Change((), (*held, *held_by_deleted(policy, member)))
+        found[subnet] = Change((), (*held, *current.left_by_deleted(policy)))
     return {where: change for where, change in found.items() if change}
+
+
+def nodes_that_stay(current: Current, wanted: Desired) -> list[str]:
+    """The accounts that an existing account may go on to use: nothing shows that only this cluster needs that."""
+    if not wanted.existing_account or (wanted.form == ON_ACCOUNTS and not used_by_others(current, wanted)):
+        return []
+    return [email for email, policy in current.account_policies.items() if uses(policy, current.account.member)]
 
 
 def projects_elsewhere(current: Current) -> dict[str, ProjectState]:

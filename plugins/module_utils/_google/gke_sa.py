@@ -49,14 +49,24 @@ from .bindings import (
     Change,
     Triple,
     held_by,
-    held_by_deleted,
     size_problem,
+    triples,
 )
-from .existing import former_of_users, has_key, keys_of, note_of, note_to_keep, our_keys, users_of_former
+from .existing import (
+    former_of_users,
+    has_key,
+    keys_of,
+    note_of,
+    note_to_keep,
+    our_keys,
+    unrecorded_keys,
+    users_of_former,
+)
 from .gke_bindings import (
     binding_changes,
     bindings_to_remove,
     former_changes,
+    nodes_that_stay,
     own_role_names,
     project_wide,
     projects_elsewhere,
@@ -65,6 +75,7 @@ from .gke_bindings import (
     unasked_accounts,
     used_by_others,
     users_change,
+    users_of,
     users_to_remove,
 )
 from .marks import NO_ROLE_NOTE, Mark, describe, marked_role, recorded_projects, role_description, role_note
@@ -267,7 +278,7 @@ def _shown_role(current: Current, wanted: Desired, project: str, state: ProjectS
     found = state.roles.get(role_id)
     if found is None:
         return None
-    held = (*held_by(state.policy, current.account.member), *held_by_deleted(state.policy, current.account.member))
+    held = (*held_by(state.policy, current.account.member), *current.left_by_deleted(state.policy))
     bound = any(one.role == names.role_name(project, role_id) for one in held)
     evidence = bound or _names.short_id(wanted.cluster_id) in role_id
     return Shown(f"Role {role_id} of project {project}", MarkedRole(found), evidence, named("role_id", ROLE))
@@ -329,8 +340,18 @@ def _differs(found: CustomRole, wanted: Desired, description: str) -> bool:
 
 def _plan_former(current: Current, wanted: Desired) -> Iterator[Action]:
     """Remove former bindings while the role's description still names their projects."""
-    for where, change in former_changes(current, wanted).items():
-        yield _set_policy(current, where, change)
+    for before, where, change in _former_changes(current, wanted):
+        yield _set_policy(before, where, change)
+
+
+def _former_changes(current: Current, wanted: Desired) -> Iterator[tuple[Current, str, Change]]:
+    """For our account, and for those of ours that CAST AI had before, each with the state as if it were the current
+    one."""
+    former = [replace(current, account=one, gone=frozenset()) for one in current.former_accounts if one.found]
+    for before in (current, *former):
+        ours = wanted if before is current else replace(wanted, existing_account="")
+        for where, change in former_changes(before, ours).items():
+            yield before, where, change
 
 
 def _plan_bindings(current: Current, wanted: Desired) -> Iterator[Action]:
@@ -461,12 +482,24 @@ def _served(current: Current, wanted: Desired) -> bool:
     without a key, or another account, so far.
     """
     noted = bool(note_of(current, wanted, current.account.email).account) and not wanted.shared
-    if noted or not wanted.existing_account:
+    # What CAST AI has may be a key of another account. With a shared role, a new key could not be noted.
+    unsure = not wanted.shared and bool(current.unshown or _others_with_role(current, wanted, names.SHARED_ROLE))
+    if noted or unsure or not wanted.existing_account:
         return False
     live = any(not (key.dead or key.due) for key in current.keys.keys)
     own = any(one.found for one in current.former_accounts)
     other = own or users_to_remove(current, wanted) or former_of_users(current, wanted)
     return bool(current.credentials_id) and live and not other
+
+
+def _others_with_role(current: Current, wanted: Desired, *role_ids: str) -> list[str]:
+    """The addresses of other service accounts that have a role of this cluster, or one of these."""
+    project, start = current.project.project, names.member("")
+    own = {*own_roles(current, wanted), *wanted.former_role_ids} - {names.SHARED_ROLE}
+    roles = {names.role_name(project, one) for one in (*own, *role_ids)}
+    held = (one.member for one in triples(current.home.policy) if one.role in roles)
+    emails = (one.removeprefix(start).lower() for one in held if one.startswith(start))
+    return [one for one in dict.fromkeys(emails) if one != current.account.email]
 
 
 def _hand_over_key(current: Current, wanted: Desired) -> HandOverKey:
@@ -509,7 +542,7 @@ def _shown_former(former: CastAccount) -> Shown | None:
 def _former_account(current: Current, wanted: Desired, former: CastAccount) -> Iterator[Action]:
     """Remove an account that we created. Of one of the user's, only our keys are deleted, and CAST AI's own account
     loses its use: nothing shows which of its bindings are needed."""
-    before = replace(current, account=former)
+    before = replace(current, account=former, gone=frozenset())
     guarded = wanted.present and not wanted.keyless and our_keys(current, wanted).settled
     ours = former.keys if former.found else keys_of(current, wanted, former)
     bindings = _former_account_bindings(current, wanted, former)
@@ -532,7 +565,10 @@ def _former_removals(current: Current, wanted: Desired) -> Iterator[Removal]:
 def _former_account_bindings(current: Current, wanted: Desired, former: CastAccount) -> dict[str, Change]:
     if not former.found:
         return {former.email: users_of_former(current, wanted, former)}
-    return bindings_to_remove(replace(current, account=former), replace(wanted, existing_account=""))
+    # What is in former projects is removed before their record is.
+    projects = {} if wanted.present and wanted.prepare else current.former
+    before = replace(current, account=former, gone=frozenset(), former=projects)
+    return bindings_to_remove(before, replace(wanted, existing_account=""))
 
 
 def _delete_key(current: Current, wanted: Desired, one: Deletion) -> DeleteKey:
@@ -574,19 +610,24 @@ def removals(current: Current, wanted: Desired) -> Iterator[Removal]:
         if found and wanted.existing_account:
             yield Removal("bindings", shown, "", contents=tuple(_take_users(current, users_to_remove(current, wanted))))
     if found and wanted.existing_account:
-        yield Removal(f"service account {account.email}", None, f"it was set with {EXISTING_ACCOUNT}")
+        yield from _existing_kept(current, wanted)
     elif found:
         keys = (_delete_key(current, wanted, Deletion(key.id, "with the account")) for key in account.keys)
         yield Removal(f"service account {account.email}", shown, "", _delete_account(current), tuple(keys))
     yield from others
+    yield from _of_cast_ai(current, wanted)
+
+
+def _of_cast_ai(current: Current, wanted: Desired) -> Iterator[Removal]:
+    """What CAST AI itself created."""
     for pool in current.cluster.node_pools if current.cluster else ():
         if pool.name in POOLS:
             yield Removal(
                 f"node pool {pool.name}", None, "CAST AI created it, and deletes it when it disconnects the cluster"
             )
-    if current.client_account == account.email and current.record:
+    if current.client_account:
         disable = DisableCastAccount(
-            f"ask CAST AI to disable the account that impersonates {account.email}",
+            f"ask CAST AI to disable the account that impersonates {current.client_account}",
             f"castai/cluster/{wanted.cluster_id}/service-account",
             current.cast_account or UNKNOWN,
             None,
@@ -607,6 +648,17 @@ def _delete_account(current: Current) -> DeleteAccount:
     )
 
 
+def _existing_kept(current: Current, wanted: Desired) -> Iterator[Removal]:
+    """An existing account, and what may be CAST AI's although nothing shows it."""
+    account = current.account
+    yield Removal(f"service account {account.email}", None, f"it was set with {EXISTING_ACCOUNT}")
+    for email in current.unshown:
+        yield Removal(f"service account {email}", None, "nothing shows which cluster it belongs to")
+    for key in () if note_of(current, wanted, account.email).account else account.keys:
+        thing = f"key {key.id} of service account {account.email}"
+        yield Removal(thing, None, "nothing records whether CAST AI has it")
+
+
 def _binding_kept(current: Current, wanted: Desired) -> Iterator[Removal]:
     """Bindings that stay, or could not be looked for."""
     project = current.project.project
@@ -615,9 +667,15 @@ def _binding_kept(current: Current, wanted: Desired) -> Iterator[Removal]:
         shared = f"binding of role {names.SHARED_ROLE} to {current.account.email} on project {where}"
         yield Removal(shared, None, "other clusters may need it")
     if used_by_others(current, wanted):
-        yield Removal(thing, None, "other clusters use the account, too")
+        yield Removal(thing, None, "other clusters may use the account, too")
+        for one in users_of(current, wanted):
+            users = f"binding of {one.role} to {current.cast_account} on service account {current.account.email}"
+            yield Removal(users, None, "other clusters may use the account, too")
     elif wanted.existing_account and project_wide(current.held):
         yield Removal(thing, None, "it may have existed before onboarding")
+    for email in nodes_that_stay(current, wanted):
+        thing = f"binding of {names.ACCOUNT_USER} to {current.account.email} on service account {email}"
+        yield Removal(thing, None, "it may have existed before onboarding, or other clusters may need it")
     if current.unlisted:
         thing = f"bindings on service accounts of project {project} that no node pool uses"
         yield Removal(thing, None, "finding them needs iam.serviceAccounts.list")
@@ -628,9 +686,9 @@ def _binding_kept(current: Current, wanted: Desired) -> Iterator[Removal]:
 def _role_removals(current: Current, wanted: Desired) -> tuple[list[Removal], list[Removal]]:
     """The roles that nothing but their binding shows to be ours, and the others. The role of the cluster's project
     comes last, because its description names the other projects."""
-    home = [one for one in current.home.roles if one in wanted.former_role_ids or one in bound_roles(current)]
-    if wanted.existing_account:
-        home = [one for one in home if one not in names.roles_of_others(wanted.name)]
+    own, ids = own_roles(current, wanted), (*wanted.former_role_ids, *bound_roles(current))
+    others = names.roles_of_others(wanted.name) if wanted.existing_account else ()
+    home = [one for one in current.home.roles if one in own or (one in ids and one not in others)]
     elsewhere = projects_elsewhere(current)
     every = [(project, state, one) for project, state in elsewhere.items() for one in state.roles]
     every += [(current.project.project, current.home, one) for one in home]
@@ -652,9 +710,11 @@ def _remove_role(current: Current, wanted: Desired, project: str, state: Project
     gone = (one for one in current.former_accounts if one.found)
     members = [one.member.lower() for one in (current.account, *gone)]
     deleted = tuple(f"deleted:{one}?uid=" for one in members)
-    bound = [one.lower() for one in members_of(state.policy, names.role_name(project, role_id))]
+    every = members_of(state.policy, names.role_name(project, role_id))
+    bound = [one.lower() for one in every if one not in current.gone]
     marked = marked_role(role.description) == wanted.cluster_id
-    if not (marked and shown and shown.evidence) and not wanted.owner.adopt:
+    by_name = role_id in names.terraforms_roles(wanted.name)
+    if not (marked and (by_name or (shown and shown.evidence))) and not wanted.owner.adopt:
         what = "only" if marked else "nothing in"
         kept = f"{what} its description shows that it belongs to this cluster"
     elif any(one not in members and not one.startswith(deleted) for one in bound):
@@ -707,7 +767,8 @@ def _shown_bindings(current: Current, wanted: Desired, made: Made) -> dict[str, 
         changes = [] if foreign else [*bindings_to_remove(current, wanted).items()]
         users = users_to_remove(current, wanted) if wanted.existing_account and not foreign else NO_CHANGE
     if wanted.present and wanted.prepare:
-        changes = [*former_changes(current, wanted).items(), *binding_changes(current, wanted).items()]
+        former_projects = ((where, change) for _before, where, change in _former_changes(current, wanted))
+        changes = [*former_projects, *binding_changes(current, wanted).items()]
         users = users_change(current) if wanted.keyless else NO_CHANGE
     if wanted.present and wanted.hand_over and not wanted.keyless:
         users = users_to_remove(current, wanted)
@@ -748,15 +809,13 @@ def _warnings(current: Current, wanted: Desired) -> Iterator[str]:
                 f"Role {names.SHARED_ROLE}, which the clusters of project {project} share, differs from the expected"
                 " one and was left unchanged."
             )
-    own = [names.role_name(project, one) for one in own_roles(current, wanted)]
-    for former in current.former_accounts:
-        held = [one.role for one in held_by(current.home.policy, former.member) if one.role in own]
-        if held and not former.found:
-            yield (
-                f"Service account {former.email}, which CAST AI had before, is still bound to role"
-                f" {' and role '.join(held)}. Remove this binding, and the account's bindings of {names.ACCOUNT_USER},"
-                " if nothing needs them."
-            )
+    yield from _warnings_about_others(current, wanted)
+    unknown = [] if wanted.keyless or _served(current, wanted) else unrecorded_keys(current, wanted)
+    if unknown:
+        yield (
+            f"CAST AI has credentials that nothing records. If they are for a key of service account {email}"
+            f" ({' or '.join(unknown)}), delete that key."
+        )
     ours = our_keys(current, wanted)
     for key in () if wanted.keyless else current.account.keys:
         end = moment(key.expires)
@@ -765,6 +824,38 @@ def _warnings(current: Current, wanted: Desired) -> Iterator[str]:
                 f"Key {key.id} of service account {email} expires on {end:%Y-%m-%d}. A run before that date replaces"
                 " it."
             )
+
+
+def _warnings_about_others(current: Current, wanted: Desired) -> Iterator[str]:
+    """About other accounts that CAST AI had before, or may have had."""
+    for former in current.former_accounts:
+        held = [] if former.found else list(_held_by_former(current, wanted, former))
+        if held:
+            yield (
+                f"Service account {former.email}, which CAST AI had before, still has bindings of"
+                f" {' and of '.join(held)}. Remove them if nothing else needs them."
+            )
+    known = [one.email for one in current.former_accounts]
+    others = [one for one in _others_with_role(current, wanted) if one not in known]
+    if others:
+        yield (
+            f"A role of this cluster is also bound to {' and '.join(others)}. Remove the binding if nothing else needs"
+            " it, and delete CAST AI's key if CAST AI had this account before."
+        )
+    if current.unshown:
+        yield (
+            f"There is also {' and '.join(current.unshown)}, with a name that CAST AI's script or another tool gives to"
+            " this cluster's service account. Nothing shows which cluster it belongs to: delete it if nothing needs it."
+        )
+
+
+def _held_by_former(current: Current, wanted: Desired, former: CastAccount) -> Iterator[str]:
+    """The bindings that one of the user's accounts may have because CAST AI had it, in words."""
+    own = {names.ACCOUNT_USER, *(names.role_name(current.project.project, one) for one in own_roles(current, wanted))}
+    for where, policy in {current.project.project: current.home.policy, **current.account_policies}.items():
+        held = [one for one in held_by(policy, former.member) if one.role in own]
+        if held:
+            yield f"{_roles(held)} on {_resource(where)}"
 
 
 def _binding_warnings(current: Current, wanted: Desired) -> Iterator[str]:

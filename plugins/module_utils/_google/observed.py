@@ -115,9 +115,10 @@ class Current:
     """The current state. record: None if absent. off: services that are not enabled. former: projects that
     extra_projects no longer lists, None for one that could not be read. node_accounts: the accounts of the cluster's
     nodes by address, None for one that was not read. account_policies: who may use the accounts that our account uses
-    or used. former_accounts: other accounts that CAST AI had before; found: None for one of the user's. unlisted:
-    whether the project's other accounts could not be listed. subnets: who may use the subnets of a Shared VPC, by
-    name."""
+    or used. former_accounts: other accounts that CAST AI had before; found: None for one of the user's. gone: deleted
+    ones, as members of policies. unshown: with an existing account, others with our names that nothing shows whose they
+    are. unlisted: whether the project's other accounts could not be listed. subnets: who may use the subnets of a
+    Shared VPC, by name."""
 
     project: Project
     cluster: GkeCluster | None
@@ -131,6 +132,8 @@ class Current:
     node_accounts: Mapping[str, ServiceAccount | None] = field(default_factory=dict)
     account_policies: Mapping[str, Policy] = field(default_factory=dict)
     former_accounts: tuple[CastAccount, ...] = ()
+    gone: frozenset[str] = frozenset()
+    unshown: tuple[str, ...] = ()
     unlisted: bool = False
     subnets: Mapping[str, Policy] = field(default_factory=dict)
 
@@ -153,10 +156,10 @@ class Current:
         """The project's bindings of our account."""
         return held_by(self.home.policy, self.account.member)
 
-    @property
-    def left_by_deleted(self) -> tuple[Triple, ...]:
-        """Bindings left over from a deleted account with the same address."""
-        return held_by_deleted(self.home.policy, self.account.member)
+    def left_by_deleted(self, policy: Policy) -> tuple[Triple, ...]:
+        """Bindings left over from a deleted account with the same address, or one that the cluster had before."""
+        others = (one for one in triples(policy) if one.member in self.gone)
+        return tuple(dict.fromkeys((*held_by_deleted(policy, self.account.member), *others)))
 
     @property
     def keys(self) -> Keys:
@@ -234,13 +237,19 @@ def _unless_going(answer: Any, project: Project) -> Any:
 
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
+    # Whoever hands over an existing account may remove one of ours with all its bindings.
+    return _observe(gateway, wanted, wanted.whole or bool(wanted.existing_account))
+
+
+def _observe(gateway: Systems, wanted: Desired, whole: bool) -> Current:
     """Read the current state.
 
     Round 1: cluster, CAST AI's record, project, services. Round 2: accounts, roles and policies by name. Round 3: keys
-    and policies of accounts, bound roles, and the other projects that the roles' descriptions name. A fourth round is
-    only needed for projects that nothing but a bound role names, because role_id changed.
+    and policies of accounts, bound roles, and the other projects that the roles' descriptions name. Further rounds are
+    only needed because role_id changed: for the role that the cluster had before, and for projects that nothing but a
+    bound role names.
 
-    With an existing account, ours is looked for as well, as CAST AI may have had it before.
+    Other accounts of ours are looked for as well, as CAST AI may have had one before.
 
     What earlier options may have left behind is looked for only as far as Google allows it. If the project is being
     deleted, only what a removal may find in other projects is read.
@@ -248,8 +257,6 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     google, castai = gateway.google, gateway.castai
     get_role, get_account = unless_off(google.get_role), unless_off(google.get_account)
     get_policy, get_account_policy = unless_off(google.get_policy), unless_off(google.get_account_policy)
-    # Whoever hands over an existing account may remove one of ours with all its bindings.
-    whole = wanted.whole or bool(wanted.existing_account)
     with at_once() as ask:
         cluster = ask.when(whole, or_failure(google.get_cluster), wanted.project, wanted.location, wanted.name)
         record = ask.known(castai.get_cluster, wanted.cluster_id)
@@ -313,10 +320,21 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         unlisted=every and all_accounts.result() is None,
         subnets={one: bindings or {} for one, bindings in results(on_subnets).items()},
     )
+    with at_once() as ask:
+        bound_to_others = _roles_of_others(current, wanted) if here else ()
+        by_binding = {one: ask(unless_forbidden(get_role), home, one) for one in bound_to_others}
+    marked = _roles_in(home, {(home, one): role for one, role in by_binding.items()}, wanted)
+    current = replace(current, home=replace(current.home, roles={**current.home.roles, **marked}))
     own_accounts = {one: MarkedAccount(own) for one, own in results(by_own_name).items() if own}
+    if not wanted.existing_account:
+        own_accounts |= {one: own for one, own in accounts.items() if own}
     former_accounts = tuple(_former_accounts(current, wanted, own_accounts))
+    if not whole and any(one.found for one in former_accounts):
+        return _observe(gateway, wanted, True)
     every_account = (current.account, *former_accounts)
     bound = [role_id for one in every_account for role_id in bound_roles(replace(current, account=one))]
+    own_emails = _own_candidates(current, wanted)
+    bound += [role_id for one in own_emails for role_id in _left_roles(current, one)]
     further = [one for one in dict.fromkeys(bound) if one not in current.home.roles]
     listed = [one for one in all_accounts.result() or () if one not in (*nodes, email)]
     former = sorted(_former_projects(current, wanted)) if whole else []
@@ -337,9 +355,9 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         users = ask.when(bool(found) and used, of_users, of, email)
         by_role = {one: ask(get_role, home, one) for one in further}
         on_others = {one: ask(unless_forbidden(get_account_policy), home, one) for one in listed}
-        in_former = _ask_former(ask, google, wanted, former, (*wanted.former_role_ids, *further))
         # A role has the same ID in every project.
-        further_in_extra = _ask_roles(ask, google, wanted, current.extra, further)
+        in_former = _ask_former(ask, google, wanted, former, (*wanted.former_role_ids, *marked, *further))
+        further_in_extra = _ask_roles(ask, google, wanted, current.extra, (*marked, *further))
     ours, theirs = results(former_keys), results(users_of)
     current = replace(
         current,
@@ -347,6 +365,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         former_accounts=tuple(
             replace(one, keys=ours.get(one.email, ()), policy=theirs.get(one.email) or {}) for one in former_accounts
         ),
+        unshown=_unshown(current, wanted, own_accounts, former_accounts),
         home=replace(current.home, roles={**current.home.roles, **_present(results(by_role))}),
         extra={
             one: replace(state, roles={**state.roles, **_roles_in(one, further_in_extra, wanted)})
@@ -358,7 +377,50 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     late = sorted(_former_projects(current, wanted) - {*former}) if whole else []
     with at_once() as ask:
         in_former = _ask_former(ask, google, wanted, late, (*wanted.former_role_ids, *own_roles(current, wanted)))
-    return replace(current, former={**current.former, **_former_states(*in_former, wanted)})
+    current = replace(current, former={**current.former, **_former_states(*in_former, wanted)})
+    return replace(current, gone=_gone(current, wanted, own_emails))
+
+
+def _unshown(
+    current: Current, wanted: Desired, own: Mapping[str, MarkedAccount], former: Iterable[CastAccount]
+) -> tuple[str, ...]:
+    known = {current.account.email, *(one.email for one in former)}
+    unmarked = (one for one, found in own.items() if not found.cluster_ids)
+    return tuple(one for one in unmarked if wanted.existing_account and one not in known)
+
+
+def _left_roles(current: Current, email: str) -> Iterator[str]:
+    """IDs of the project's roles that are still bound to a deleted account with this address."""
+    prefix = names.role_name(current.project.project, "")
+    for triple in held_by_deleted(current.home.policy, names.member(email)):
+        if triple.role.startswith(prefix):
+            yield triple.role.removeprefix(prefix)
+
+
+def _roles_of_others(current: Current, wanted: Desired) -> Iterator[str]:
+    """IDs of roles that may be the cluster's former one, bound to a former account: those of all service accounts,
+    unless our account has the role that is wanted."""
+    own = wanted.role_ids if wanted.shared else own_roles(current, wanted)
+    ids = wanted.role_ids if wanted.role_id or wanted.shared else _role_ids(wanted)
+    if {*bound_roles(current)}.intersection(own, ids) or (wanted.present and not current.credentials_id):
+        return
+    prefix, start = names.role_name(current.project.project, ""), names.member("")
+    bound = (one.role for one in triples(current.home.policy) if one.member.startswith(start))
+    found = dict.fromkeys(one.removeprefix(prefix) for one in bound if one.startswith(prefix))
+    yield from (one for one in found if one not in current.home.roles)
+
+
+def _gone(current: Current, wanted: Desired, own: Iterable[str]) -> frozenset[str]:
+    """Deleted accounts with our addresses that a role of this cluster is still bound to."""
+    role_ids = {*wanted.former_role_ids, *own_roles(current, wanted)} - {names.SHARED_ROLE}
+    states = {current.project.project: current.home, **current.extra, **current.former}
+    return frozenset(
+        triple.member
+        for project, state in states.items()
+        for email in own
+        for triple in (held_by_deleted(state.policy, names.member(email)) if state else ())
+        if triple.role.rpartition("/")[2] in role_ids and triple.role.startswith(names.role_name(project, ""))
+    )
 
 
 Roles = Mapping[tuple[str, str], Answer[CustomRole | None]]
@@ -412,7 +474,7 @@ def _bound_elsewhere(emails: Iterable[str], policies: Iterable[Policy | None]) -
 
 def _role_ids(wanted: Desired) -> tuple[str, ...]:
     """IDs of roles in the cluster's project to read before it is known which ones our account has."""
-    if wanted.role_id or wanted.shared or wanted.existing_account:
+    if wanted.present and (wanted.role_id or wanted.shared or wanted.existing_account):
         return wanted.former_role_ids
     return (*wanted.former_role_ids, *names.terraforms_roles(wanted.name))
 
@@ -512,7 +574,7 @@ def own_nodes(emails: Iterable[str], project: Project) -> tuple[str, ...]:
 def bound_roles(current: Current) -> tuple[str, ...]:
     """IDs of the project's custom roles that are bound to our account."""
     prefix = names.role_name(current.project.project, "")
-    found = (triple.role for triple in (*current.held, *current.left_by_deleted))
+    found = (one.role for one in (*current.held, *held_by_deleted(current.home.policy, current.account.member)))
     return tuple(dict.fromkeys(one.removeprefix(prefix) for one in found if one.startswith(prefix)))
 
 

@@ -64,8 +64,11 @@ class Step(Action):
 class Upgrade(Step):
     """Install or upgrade; Helm decides which.
 
-    wanted.adopt: only if no complete revision exists yet, so that its objects may exist without an owner.
+    wanted.adopt: only if no complete revision exists yet, so that its objects may exist without an owner. added: the
+    objects that the chart adds to the release, if it had to be rendered for the plan.
     """
+
+    added: tuple[Reference, ...] = ()
 
     def work(self, gateway: Systems, wanted: Desired) -> None:
         gateway.helm.upgrade(

@@ -11,6 +11,7 @@ the work in actions.py.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Any
 
@@ -43,7 +44,7 @@ from .observed import (
 )
 from .options import OPTIONS, Desired, desired, hidden
 from .owner import Owner, managed_refusal, owner_of_added
-from .record import Contents, Revision
+from .record import Contents, Reference, Revision
 from .values import differing, secrets, shown
 from .workloads import KINDS, Outcome, Unready, unready, wait
 
@@ -304,17 +305,25 @@ def _refuse_owner(current: Current, wanted: Desired) -> None:
         raise Refused(refusal)
 
 
-def _added_owner(gateway: Systems, wanted: Desired, current: Current) -> Owner | None:
+def _known(current: Current) -> AbstractSet[Reference]:
+    """The objects of the newest revision."""
+    return {item for revision in current.history[-1:] for item in revision.contents.objects}
+
+
+def _added(gateway: Systems, wanted: Desired, current: Current) -> tuple[Reference, ...]:
+    """The objects that the chart would add to the release: all of them if no complete revision exists."""
+    chart = gateway.helm.render(wanted.chart, wanted.name, wanted.namespace, wanted.values, secrets(wanted.values))
+    known = _known(current) if record.goal(current.history) else ()
+    return tuple(item for item in record.references(chart) if item not in known)
+
+
+def _added_owner(gateway: Systems, wanted: Desired, current: Current, added: Iterable[Reference]) -> Owner | None:
     """Who owns an existing object that the release would contain, and that Helm refuses to change or would take over.
 
-    Before an upgrade these are the objects that it would add. An install that takes over objects would take those of
-    other releases too.
+    An install that takes over objects would take those of other releases too.
     """
     cluster, goal = gateway.connection.cluster(), record.goal(current.history)
-    known = {item for revision in current.history[-1:] for item in revision.contents.objects}
-    rendered = gateway.helm.render(wanted.chart, wanted.name, wanted.namespace, wanted.values, secrets(wanted.values))
-    asked = [item for item in record.references(rendered) if goal is None or item not in known]
-    live = {str(item): found for item, found in readable(cluster, wanted, asked)}
+    live = {str(item): found for item, found in readable(cluster, wanted, added)}
     namespace = f"Namespace {wanted.namespace}"
     its_own = {namespace: live.pop(namespace, None)}
     if goal and owner_of_added(cluster, its_own, wanted.name, wanted.namespace):
@@ -322,7 +331,7 @@ def _added_owner(gateway: Systems, wanted: Desired, current: Current) -> Owner |
             f"With these values the chart of {wanted.title} creates {namespace}, which already exists. Set"
             f" createNamespace: false in {named('values', role_of(wanted.name))}."
         )
-    found = owner_of_added(cluster, live, wanted.name, wanted.namespace, set(map(str, known)))
+    found = owner_of_added(cluster, live, wanted.name, wanted.namespace, set(map(str, _known(current))))
     return replace(found, kept=current.owner.kept) if found and current.owner else found or current.owner
 
 
@@ -344,8 +353,11 @@ def confirm(gateway: Systems, wanted: Desired, current: Current, planned: tuple[
         return planned
     version = gateway.helm.check_version()
     if any(isinstance(step, Upgrade) and (record.goal(current.history) or step.wanted.adopt) for step in planned):
-        current = replace(current, owner=_added_owner(gateway, wanted, current))
-        planned = tuple(plan(current, wanted))
+        added = _added(gateway, wanted, current)
+        current = replace(current, owner=_added_owner(gateway, wanted, current, added))
+        planned = tuple(
+            replace(step, added=added) if isinstance(step, Upgrade) else step for step in plan(current, wanted)
+        )
     refusal = current.owner.helm_refusal(version) if current.owner else ""
     if refusal:
         raise Refused(refusal)

@@ -16,8 +16,10 @@ from functools import partial
 from typing import Any
 
 from .._clusters.table import connection_options, connection_rules
-from .._engine import Refused, Several, each
+from .._engine import Action, Refused, Several, each
+from .._variables import named, role_of
 from . import observed, options, release
+from .actions import Upgrade
 from .observed import Systems
 from .options import Desired, Parameters
 
@@ -75,6 +77,20 @@ def view(wanted: Sequence[Desired], views: Sequence[Mapping[str, Any]]) -> Mappi
     }
 
 
+def agree(wanted: Sequence[Desired], planned: Sequence[Sequence[Action]]) -> None:
+    """Refuse charts that add the same object: Helm would refuse it to the second release, or take it from the first."""
+    owners: dict[str, str] = {}
+    for one, steps in zip(wanted, planned, strict=True):
+        for item in (item for step in steps if isinstance(step, Upgrade) for item in step.added):
+            other = owners.setdefault(observed.object_path(item, one.namespace), one.name)
+            if other != one.name:
+                values = named("values", role_of(one.name))
+                raise Refused(
+                    f"The charts of Helm releases {other} and {one.name} both create {item}, which can only belong to"
+                    f" one of them. Change {values} so that only one of them creates it, or leave one of them out."
+                )
+
+
 def hidden(params: Parameters) -> tuple[str, ...]:
     items = params.get("releases")
     return tuple(
@@ -86,5 +102,13 @@ def hidden(params: Parameters) -> tuple[str, ...]:
 
 
 SUBJECT = Several(
-    OPTIONS, release.SUBJECT, desired, connect, observed.observe_all, view, hidden=hidden, most=observed.MOST
+    OPTIONS,
+    release.SUBJECT,
+    desired,
+    connect,
+    observed.observe_all,
+    view,
+    hidden=hidden,
+    agree=agree,
+    most=observed.MOST,
 )

@@ -88,32 +88,34 @@ def _masked(path: str, leaf: Any, name: str) -> Any:
     return without_any(leaf) if isinstance(leaf, str) else leaf
 
 
-def _names(value: Any, path: str = "") -> dict[str, str]:
+def _names(value: Any) -> dict[str, str]:
     """The names of entries that have a name or key and a value, as in env, by the path of the value, and the flags
     before the values in a list of arguments."""
     named: dict[str, str] = {}
-    if isinstance(value, Mapping):
-        name = value.get("name", value.get("key"))
-        if isinstance(name, str):
-            named |= {inner: name for inner, _leaf in _leaves(value.get("value"), _joined(path, "value"))}
-    elif isinstance(value, (list, tuple)):
-        for number, (one, following) in enumerate(itertools.pairwise(value), 1):
-            flag = _FLAG.fullmatch(one) if isinstance(one, str) else None
-            if flag and not str(following).startswith("-"):
-                named[_joined(path, str(number))] = flag[1]
-    for key, item in _items(value):
-        named |= _names(item, _joined(path, key))
+    for path, one in _nodes(value):
+        if isinstance(one, Mapping):
+            name = one.get("name", one.get("key"))
+            if isinstance(name, str):
+                named |= {inner: name for inner, _leaf in _leaves(one.get("value"), _joined(path, "value"))}
+        elif isinstance(one, (list, tuple)):
+            for number, (item, following) in enumerate(itertools.pairwise(one), 1):
+                flag = _FLAG.fullmatch(item) if isinstance(item, str) else None
+                if flag and not (isinstance(following, str) and following.startswith("-")):
+                    named[_joined(path, str(number))] = flag[1]
     return named
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    items = _items(value)
-    if not items:
-        if path:
-            yield path, value
-        return
-    for key, item in items:
-        yield from _leaves(item, _joined(path, key))
+    return ((inner, one) for inner, one in _nodes(value, path) if inner and not _items(one))
+
+
+def _nodes(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """The value and everything in it, each with its path. Not by recursion, which ends at some depth."""
+    left = [(path, value)]
+    while left:
+        path, one = left.pop()
+        yield path, one
+        left += [(_joined(path, key), item) for key, item in reversed(_items(one))]
 
 
 def _items(value: Any) -> list[tuple[str, Any]]:

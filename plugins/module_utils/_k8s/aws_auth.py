@@ -16,12 +16,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .._clusters.connection import Connection, named_by
+from .._clusters.connection import Connection, Tried, named_by, refuse_unadmitted
 from .._clusters.facts import Named
 from .._clusters.table import connection_options, connection_rules, given_problems
 from .._credentials import quoted
 from .._engine import UNKNOWN, Action, CallFailed, Made, Refused, Subject
-from .._gateways.kubernetes import Object, path_of
+from .._gateways.kubernetes import Kubernetes, Object, path_of
 from .._names import MANAGED_BY
 from .._variables import named
 from . import aws_auth_text as text
@@ -44,6 +44,7 @@ OPTIONS: dict[str, Any] = {
     "argument_spec": {
         **connection_options(required=False),
         "create": {"type": "str", "choices": ["auto", "always", "never"], "default": "auto"},
+        "created_before": {"type": "bool", "default": False},
         "groups": {"type": "list", "elements": "str", "default": []},
         "role_arn": {"type": "str"},
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -69,6 +70,8 @@ class Desired:
     present: bool
     create: str
     cluster: Named
+    created_before: bool = False
+    """Whether an earlier task of the same plan would create the ConfigMap."""
 
 
 @dataclass(frozen=True)
@@ -88,37 +91,51 @@ class Current:
 
 
 @dataclass(frozen=True)
-class Write(Action):
+class Write(Tried):
     """Set the ConfigMap's key to a text (None removes it), on the version that was read."""
 
     kind: str = ""
     version: str = ""
 
-    def run(self, gateway: Connection, made: Made) -> Mapping[str, Any]:
-        """Passes the new version on to another write of the same plan, under the version that was read."""
+    def send(self, cluster: Kubernetes, made: Made, dry_run: bool = False) -> Object:
         version = made.get(f"{NAME} {self.version}", self.version)
         body = {"metadata": {"resourceVersion": version}, "data": {self.kind: self.after}}
-        stored = gateway.cluster().patch(PATH, body)
-        _prove(stored, self.kind, self.after)
+        stored = cluster.patch(PATH, body, dry_run)
+        _prove(stored, self.kind, self.after, dry_run)
+        return stored
+
+    def run(self, gateway: Connection, made: Made) -> Mapping[str, Any]:
+        """Passes the new version on to another write of the same plan, under the version that was read."""
+        stored = self.send(gateway.cluster(), made)
         return {f"{NAME} {self.version}": stored["metadata"]["resourceVersion"]}
 
 
 @dataclass(frozen=True)
-class Create(Action):
+class Create(Tried):
     kind: str = ""
 
-    def run(self, gateway: Connection, made: Made) -> None:
+    def send(self, cluster: Kubernetes, made: Made, dry_run: bool = False) -> None:
         metadata = {"name": NAME, "namespace": NAMESPACE, "labels": MANAGED_BY}
         body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {self.kind: self.after}}
-        _prove(gateway.cluster().create(path_of("v1", "ConfigMap", None, NAMESPACE), body), self.kind, self.after)
+        stored = cluster.create(path_of("v1", "ConfigMap", None, NAMESPACE), body, dry_run)
+        _prove(stored, self.kind, self.after, dry_run)
+
+    def run(self, gateway: Connection, made: Made) -> None:
+        self.send(gateway.cluster(), made)
 
 
 @dataclass(frozen=True)
-class Delete(Action):
+class Delete(Tried):
     version: str = ""
 
+    def send(self, cluster: Kubernetes, made: Made, dry_run: bool = False) -> None:
+        if dry_run:
+            cluster.try_to_delete(PATH)
+        else:
+            cluster.delete(PATH, {"preconditions": {"resourceVersion": self.version}})
+
     def run(self, gateway: Connection, made: Made) -> None:
-        gateway.cluster().delete(PATH, {"preconditions": {"resourceVersion": self.version}})
+        self.send(gateway.cluster(), made)
 
 
 def desired(params: Parameters) -> Desired:
@@ -135,7 +152,14 @@ def desired(params: Parameters) -> Desired:
     if problems:
         raise Refused(" ".join(problems))
     entry = Entry(text.without_path(arn), params.get("username") or "", tuple(params["groups"]))
-    return Desired(kind, entry, params["state"] == "present", params["create"], named_by(params))
+    return Desired(
+        kind,
+        entry,
+        params["state"] == "present",
+        params["create"],
+        named_by(params),
+        bool(params.get("created_before")),
+    )
 
 
 def connect(params: Parameters, wanted: Desired) -> Connection:
@@ -173,7 +197,7 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action]:
             f"EKS cluster {wanted.cluster.name} has authentication mode {current.mode}, so it does not read aws-auth."
             " Give the principal an access entry instead."
         )
-    if current.data is None:
+    if current.data is None and not (wanted.created_before and _creates(current, wanted)):
         if wanted.create == "auto" and not current.mode:
             raise Refused(
                 f"The cluster has no ConfigMap {NAMESPACE}/{NAME}, and it is not known whether it reads one. On EKS,"
@@ -321,13 +345,21 @@ def _target(kind: str) -> str:
     return f"kubernetes/configmap/{NAMESPACE}/{NAME}/{kind}"
 
 
-def _prove(stored: Object, kind: str, written: str | None) -> None:
+def _prove(stored: Object, kind: str, written: str | None, dry_run: bool) -> None:
     """The answer to a write is what the API server stored: it must be the text that was planned."""
-    if (stored.get("data") or {}).get(kind) != written:
-        raise CallFailed(
-            f"ConfigMap {NAMESPACE}/{NAME} was written, but the API server stored another {kind}: an admission"
-            " webhook changes it. Check the webhook before the next run."
-        )
+    if (stored.get("data") or {}).get(kind) == written:
+        return
+    why = "an admission webhook changes it. Check the webhook before the next run."
+    if dry_run:
+        raise Refused(f"The API server would store another {kind} of ConfigMap {NAMESPACE}/{NAME} than planned: {why}")
+    raise CallFailed(f"ConfigMap {NAMESPACE}/{NAME} was written, but the API server stored another {kind}: {why}")
 
 
-SUBJECT = Subject(OPTIONS, desired, connect, observe, plan, view)
+def confirm(gateway: Connection, wanted: Desired, current: Current, planned: tuple[Action, ...]) -> tuple[Action, ...]:
+    """Refuse what the cluster would, while nothing else of the same run depends on it."""
+    if current.data is not None or not wanted.created_before:
+        refuse_unadmitted(gateway.cluster(), planned)
+    return planned
+
+
+SUBJECT = Subject(OPTIONS, desired, connect, observe, plan, view, confirm=confirm)

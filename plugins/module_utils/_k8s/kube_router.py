@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .._answers import Odd, loaded
-from .._clusters.connection import Connection, named_by, own_name_problem
+from .._clusters.connection import Connection, Tried, named_by, own_name_problem, refuse_unadmitted
 from .._clusters.facts import Named
 from .._clusters.table import given_problems, naming_options
 from .._credentials import quoted
@@ -120,7 +120,7 @@ class Current:
 
 
 @dataclass(frozen=True)
-class Write(Action):
+class Write(Tried):
     """Set the tolerations and the annotation about them, on the version that was read. Equal ones restart nothing."""
 
     path: str = ""
@@ -128,18 +128,24 @@ class Write(Action):
     tolerations: tuple[Toleration, ...] = ()
     added: tuple[Toleration, ...] = ()
 
-    def run(self, gateway: Connection, made: Made) -> None:
+    def send(self, cluster: Kubernetes, made: Made, dry_run: bool = False) -> None:
         note = json.dumps(self.added, sort_keys=True) if self.added else None
         body = {
             "metadata": {"resourceVersion": self.version, "annotations": {ADDED: note}},
             "spec": {"template": {"spec": {"tolerations": self.tolerations}}},
         }
-        stored = daemon_set_of(gateway.cluster().patch(self.path, body), self.path)
-        if (stored.tolerations, stored.added) != (self.tolerations, self.added):
-            raise CallFailed(
-                f"DaemonSet {NAMESPACE}/{NAME} was written, but the API server stored other tolerations: an admission"
-                " webhook changes them. Check the webhook before the next run."
-            )
+        stored = daemon_set_of(cluster.patch(self.path, body, dry_run), self.path)
+        if (stored.tolerations, stored.added) == (self.tolerations, self.added):
+            return
+        why = "an admission webhook changes them. Check the webhook before the next run."
+        if dry_run:
+            raise Refused(f"The API server would store other tolerations of DaemonSet {NAMESPACE}/{NAME}: {why}")
+        raise CallFailed(
+            f"DaemonSet {NAMESPACE}/{NAME} was written, but the API server stored other tolerations: {why}"
+        )
+
+    def run(self, gateway: Connection, made: Made) -> None:
+        self.send(gateway.cluster(), made)
 
 
 def covers(held: Toleration, wanted: Toleration) -> bool:
@@ -370,4 +376,9 @@ def _applied_by_others(metadata: Object) -> bool:
     return False
 
 
-SUBJECT = Subject(OPTIONS, desired, connect, observe, plan, view, settle)
+def confirm(gateway: Connection, wanted: Desired, current: Current, planned: tuple[Action, ...]) -> tuple[Action, ...]:
+    refuse_unadmitted(gateway.cluster(), planned)
+    return planned
+
+
+SUBJECT = Subject(OPTIONS, desired, connect, observe, plan, view, settle, confirm=confirm)

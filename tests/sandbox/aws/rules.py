@@ -255,12 +255,22 @@ def _inline_document(asked: Asked) -> None:
         raise _limit(f"Maximum policy size of {INLINE_SIZES[kind]} bytes exceeded for {kind} {owner.name}")
 
 
-def _attach(asked: Asked) -> None:
+def _attach(asked: Asked) -> Then:
     kind = "user" if asked.text("UserName") else "role"
-    owner = asked.found(kind)
-    if isinstance(owner, (User, Role)) and len({*owner.managed_policies, asked.text("PolicyArn")}) > ATTACHED:
+    owner, arn = asked.found(kind), asked.text("PolicyArn")
+    if not isinstance(owner, (User, Role)):
+        return _nothing
+    if len({*owner.managed_policies, arn}) > ATTACHED:
         # aws/eks-hybrid 741
         raise _limit(f"Cannot exceed quota for PoliciesPer{kind.capitalize()}: {ATTACHED}")
+    policy = owner.managed_policies.get(arn)
+
+    def count_once() -> None:
+        """moto counts a policy that is already attached again."""
+        if policy:
+            policy.attachment_count -= 1
+
+    return count_once
 
 
 # Deleting

@@ -8,12 +8,15 @@ Each is refused in one sentence with the option's name, before any call.
 
 from __future__ import annotations
 
+import functools
 import importlib
+import math
 import random
 import re
 import string
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import botocore.session
@@ -28,6 +31,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._engine import (
     Subject,
     checked_by_ansible,
     reconcile,
+    run_task,
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._given import given
 from tests.support.checked import checked
@@ -411,3 +415,58 @@ def test_a_wrong_variable_is_one_sentence_with_its_name(seed: int) -> None:
         (sentence,) = checked(**{name: value})["findings"]
         assert re.match(rf"{name}\b.* (Set it to|Use only:) .*\.$", sentence), sentence
         assert len(sentence) < 400
+
+
+def deep(levels: int) -> Any:
+    return functools.reduce(lambda inside, _level: {"a": inside}, range(levels), "x")
+
+
+BEYOND: Mapping[str, tuple[Any, str]] = {
+    "many digits": ({"a.b": [1, {"c": 10**308}]}, "has a number of more than 308 digits at a.b.1.c"),
+    "more digits than Python writes": ({"a": ["--x", 10**5000]}, "has a number of more than 308 digits at a.1"),
+    "a key of many digits": ({10**5000: "x"}, "has a number of more than 308 digits"),
+    "infinite": ({"a": -math.inf}, "has the number -inf at a"),
+    "no number": ({"a": {"b": math.nan}}, "has the number nan at a.b"),
+    "deep": (deep(101), "is nested more than 100 levels deep"),
+    "deep, as text": ('{"a":' * 700 + "1" + "}" * 700, "is nested more than 100 levels deep"),
+    "deeper than Python goes": (deep(5000), "is nested more than 100 levels deep"),
+    "infinite, as text": ('{"a": 1e999}', "has the number inf at a"),
+    "many digits, as text": (f"a: {'9' * 400}", "has a number of more than 308 digits at a"),
+}
+
+
+@pytest.mark.parametrize("check", [True, False], ids=["check mode", "run"])
+@pytest.mark.parametrize("case", BEYOND)
+def test_what_no_program_can_read_is_one_sentence_before_any_call(case: str, check: bool) -> None:
+    value, clause = BEYOND[case]
+    task = SimpleNamespace(action="x", check_mode=check, diff=True)
+    for name, base in BASES.items():
+        spec = module(name).options["argument_spec"]
+        options = [option for option, one in spec.items() if one.get("type") == "dict" and not one.get("options")]
+        cases = [(option, {**base, option: value}) for option in options]
+        if "releases" in spec:
+            release = {"name": "castai-agent", "chart_ref": "castai-agent", "values": value}
+            cases.append(("agent_values (option values)", {**base, "releases": [release]}))
+        for option, arguments in cases:
+            subject = replace(module(name), connect=lambda params, wanted: pytest.fail("it was connected"))
+            result = run_task(subject, task, arguments, print)
+            assert result["failed"]
+            assert re.fullmatch(
+                rf"(\w+ \(option )?{re.escape(option)}\)? {re.escape(clause)}\. Correct it\.", result["msg"]
+            )
+
+
+@pytest.mark.parametrize("case", BEYOND)
+def test_so_is_a_variable_with_it(case: str) -> None:
+    """Some of them Ansible itself cannot read."""
+    value, clause = BEYOND[case]
+    for name in ("agent_values", "components_values", "castai_tags"):
+        (found,) = checked(**{name: value})["findings"]
+        assert found == f"{name} {clause}. Correct it." or re.match(rf"{name} cannot be read: [^\n]+\.$", found)
+
+
+def test_a_text_that_python_cannot_parse_is_no_dictionary() -> None:
+    task, text = SimpleNamespace(action="x", check_mode=True, diff=True), '{"a":' * 5000 + "1" + "}" * 5000
+    result = run_task(module("castai_release"), task, {**BASES["castai_release"], "values": text}, print)
+    assert result["msg"].startswith("argument 'values' is of type")
+    assert checked(agent_values=text)["findings"] == ["agent_values is text. Set it to a dictionary."]

@@ -43,6 +43,7 @@ def templated(role: str, expression: str, values_of_provider: Mapping[str, Any] 
         "__castai_given": {
             "check_mode": False,
             "variables": values,
+            "connected": {},
             "of_provider": {
                 "component_values": values_of_provider or OF_EKS,
                 "direct": ["169.254.169.254"],

@@ -127,6 +127,17 @@ def test_documents_have_a_greatest_size(aws: Aws) -> None:
     assert "ACLSizePerRole" in refused(iam.create_role, RoleName="t", AssumeRolePolicyDocument=trust(Sid="x" * 2048))[1]
 
 
+def test_a_policy_that_is_attached_again_is_counted_once(aws: Aws) -> None:
+    """As when the answer to the first call was lost."""
+    iam = operator(aws).client("iam")
+    arn = managed(iam, "p")
+    for _turn in range(2):
+        iam.attach_user_policy(UserName="operator", PolicyArn=arn)
+    assert iam.get_policy(PolicyArn=arn)["Policy"]["AttachmentCount"] == 1
+    iam.detach_user_policy(UserName="operator", PolicyArn=arn)
+    assert iam.get_policy(PolicyArn=arn)["Policy"]["AttachmentCount"] == 0
+
+
 def test_ten_policies_are_attached_at_most(aws: Aws) -> None:
     iam = operator(aws).client("iam")
     iam.create_role(RoleName="r", AssumeRolePolicyDocument=trust())

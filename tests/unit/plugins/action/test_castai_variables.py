@@ -40,6 +40,22 @@ def test_what_roles_need_of_the_provider_is_of_the_roles_where_that_is_for_one()
     assert of_eks["component_values"]["castai-spot-handler"] == of_kops["component_values"]["castai-spot-handler"]
 
 
+@pytest.mark.parametrize(
+    ("registered", "connected"),
+    [
+        ({"cluster_name": "shop", "cluster_id": "id of shop"}, {"cluster_id": "id of shop"}),
+        ({"cluster_name": "shop", "cluster_id": ""}, {"cluster_id": ""}),
+        ({"cluster_name": "another", "cluster_id": "id of another"}, {}),
+        ("a text of the inventory's own", {}),
+    ],
+)
+@pytest.mark.parametrize("named", [{"castai_cluster_name": " shop "}, {"inventory_hostname": "shop"}])
+def test_what_an_earlier_play_reported_counts_for_its_cluster_only(
+    named: dict[str, str], registered: Any, connected: dict[str, str]
+) -> None:
+    assert checked(castai_registered=registered, **named)["connected"] == connected
+
+
 def test_a_template_that_fails_is_one_sentence_without_the_template() -> None:
     (said,) = findings(castai_region="{{ nowhere_to_be_found }}")
     assert said.startswith("castai_region cannot be read: ")

@@ -14,6 +14,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._credentials imp
     in_addresses,
     is_uuid,
     masked,
+    pasted,
     without,
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._helm.values import secrets, shown
@@ -38,6 +39,16 @@ def test_addresses_in_a_text(text: str) -> None:
     hidden = secrets({"url": text})
     assert ("CANARY" in text) is bool(hidden)
     assert all(one.secret in hidden for one in in_addresses(text))
+
+
+def test_the_password_of_an_address_that_is_no_option_for_addresses_is_hidden() -> None:
+    """Such as a proxy's or a download's, where the name of a file belongs."""
+    params = {
+        "ca_cert": "https://me:CANARY-1@h/ca.pem",
+        "files": ["x", "socks5://CANARY-2@h"],
+        "helm_path": "/usr/helm",
+    }
+    assert [*pasted(params)] == ["CANARY-1", "CANARY-2"]
 
 
 def test_a_long_text_takes_no_long_time() -> None:

@@ -907,7 +907,12 @@ KEPT: dict[str, tuple[Current, dict[str, Any], list[str], list[str]]] = {
         of_nodes(BY_ROLE, attached=(*NODES.attached, arn_of("theirs"))),
         {},
         [f"delete role {NODE}"],
-        [f"role {NODE}: others attached theirs to it"],
+        [
+            (
+                f"role {NODE}: others attached theirs to it, or an earlier run did by eks_onboard_node_policies (option"
+                " node_policies). Add it there again, or detach it, then run again"
+            )
+        ],
     ),
     "node role that is in another profile": (
         of_nodes(BY_ROLE, used_by=(NODE, "theirs")),

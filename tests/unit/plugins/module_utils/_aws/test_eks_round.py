@@ -9,6 +9,7 @@ import difflib
 import functools
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -24,7 +25,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._gateways import
 from tests.sandbox.aws.eks import find_cluster
 from tests.sandbox.normal import difference
 from tests.unit.sandbox.aws_account import Direct, sentences
-from tests.unit.sandbox.aws_client import HOME, trust
+from tests.unit.sandbox.aws_client import HOME, allow, trust
 from tests.unit.sandbox.eks_account import CLUSTERS, World, world
 
 __all__ = ["world"]
@@ -699,6 +700,64 @@ def test_a_quota_of_objects_is_refused_before_the_first_write(world: World, kind
     )
     setattr(summary, f"_{kind}_quota", quota + 1)
     assert sentences(world.run("API")) != []
+
+
+def test_a_policy_that_is_no_longer_listed_keeps_the_nodes_role_and_removal_says_why(world: World) -> None:
+    before = world.cloud.state()
+    world.run("API", node_policies=MORE_FOR_NODES[:1])
+    world.run("API")
+    (kept,) = world.run("API", state="absent").view["kept"]
+    assert "by eks_onboard_node_policies (option node_policies). Add it there again, or detach it" in kept
+    world.run("API", state="absent", node_policies=MORE_FOR_NODES[:1])
+    assert world.cloud.state() == before
+
+
+@pytest.mark.parametrize("name", ["CastEKSPolicy-c-api", "castekspolicy-C-API"])
+def test_a_policy_s_name_that_is_taken_under_another_path_is_refused_before_the_first_write(
+    world: World, name: str
+) -> None:
+    arn = world.iam.create_policy(PolicyName=name, Path="/theirs/", PolicyDocument=json.dumps(allow("s3:*")))
+    check_refused(
+        world,
+        f"Policy CastEKSPolicy-c-api would be created, but the account already has {arn['Policy']['Arn']}, and IAM"
+        " allows a name only once, whatever its path and case. Set castai_iam_path (option path) to the path of that"
+        " policy, or delete it.",
+    )
+
+
+def test_inline_policies_that_are_too_large_with_those_of_others_are_refused_before_the_first_write(
+    world: World,
+) -> None:
+    view = world.run("API").view
+    role = view["identity_arn"].rpartition("/")[2]
+    world.iam.delete_role_policy(RoleName=role, PolicyName="CastEKSRestrictedAccess")
+    document = allow(f"s3:{'x' * 8000}")
+    world.iam.put_role_policy(RoleName=role, PolicyName="theirs", PolicyDocument=json.dumps(document))
+    found: list[str] = []
+    before = world.cloud.state()
+    for check in (True, False):
+        with pytest.raises(Refused) as caught:
+            world.run("API", check=check)
+        found.append(str(caught.value))
+    assert world.cloud.state() == before
+    assert len(set(found)) == 1
+    assert re.fullmatch(
+        rf"Role {role} would have inline policies of 1\d{{4}} characters without white space, but IAM allows 10240\."
+        r" Delete some that others wrote \(theirs\), or turn them into managed policies\.",
+        found[0],
+    )
+    world.iam.delete_role_policy(RoleName=role, PolicyName="theirs")
+    assert len(sentences(world.run("API"))) == 1
+
+
+@pytest.mark.parametrize("action", ["iam:ListPolicies", "iam:ListRolePolicies"])
+def test_who_may_not_look_for_what_is_in_the_way_can_still_run(world: World, action: str) -> None:
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    deny = {"Effect": "Deny", "Action": action, "Resource": "*"}
+    world.act_as("careful", {"Version": "2012-10-17", "Statement": [everything, deny]})
+    role = world.run("API").view["identity_arn"].rpartition("/")[2]
+    world.iam.delete_role_policy(RoleName=role, PolicyName="CastEKSRestrictedAccess")
+    assert len(sentences(world.run("API"))) == 1
 
 
 def test_quotas_are_not_read_if_there_is_nothing_to_create(world: World) -> None:

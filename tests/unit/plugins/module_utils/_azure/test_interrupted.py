@@ -133,6 +133,7 @@ STORIES: Mapping[str, tuple[Callable[[World], Options], Options]] = {
     "from an app to a managed identity": (onboarded(SECRET), MANAGED),
     "from an app without a secret to a managed identity": (onboarded(FEDERATED), MANAGED),
     "from a managed identity to an app": (onboarded(MANAGED), SECRET),
+    "from a managed identity to an app without a secret": (onboarded(MANAGED), FEDERATED),
     "removal of an app with a secret": (onboarded(SECRET), {**SECRET, **ABSENT}),
     "removal of an app without a secret": (onboarded(FEDERATED), {**FEDERATED, **ABSENT}),
     "removal of a managed identity": (onboarded(MANAGED), {**MANAGED, **ABSENT}),

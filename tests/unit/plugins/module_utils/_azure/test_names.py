@@ -88,6 +88,7 @@ def test_the_role_has_terraforms_36_actions_and_the_scripts_on_request() -> None
 def test_scopes_are_found_by_parts_and_compared_without_case() -> None:
     network = f"{SCOPE.replace('resourceGroups/shop', 'resourcegroups/my.rg-net')}/providers/Microsoft.Network/x/y"
     assert role.group_of(network) == SCOPE.replace("shop", "my.rg-net")
+    assert role.group_of(network.replace("/", "//")) == role.group_of(network)
     assert role.group_of("") == role.group_of("/subscriptions/x") == ""
     assert role.distinct((SCOPE, SCOPE.upper(), "")) == (SCOPE,)
 

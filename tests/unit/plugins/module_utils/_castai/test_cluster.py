@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
@@ -242,6 +243,28 @@ def test_no_token_is_minted_that_cannot_be_stored(wire: Wire, usable: bool | Non
     assert ("dryRun=All" in tried.query, "dryRun" in written.query) == (True, False)
     assert "CANARY" not in str(tried.body)
     assert base64.b64decode(json.loads(written.body)["data"]["API_KEY"]) == b"CANARY-token"
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["namespace exists", "namespace is new"])
+def test_what_the_cluster_would_refuse_is_refused_in_the_plan(wire: Wire, there: bool) -> None:
+    """Before CAST AI registers the cluster. In a Namespace that does not exist, only its creation can be tried."""
+    state = Current(EKS, None, namespace_exists=there)
+    planned = tuple(plan(state, desired()))
+    options = {"host": wire.url, "api_key": "CANARY", "ca_cert": str(wire.ca_file)}
+    systems = Systems(cast(Any, None), Connection(options))
+    version = reply(200, {"major": "1", "minor": "30"})
+    wire.script.play(version, reply(403, {"message": 'admission webhook "w" denied the request: no'}))
+    tried = planned[-1] if there else planned[1]
+    with pytest.raises(
+        Refused, match=re.escape(f"Could not {tried.sentence}, as a dry run shows: POST /api/v1/namespaces")
+    ):
+        cluster.confirm(systems, desired(), state, planned)
+    assert "dryRun=All" in wire.script.received[-1].query
+    wire.script.play(version, reply(409 if not there else 201, {"metadata": {}}))
+    assert cluster.confirm(systems, desired(), state, planned) == planned
+    wire.script.play(reply(200, {"major": "1", "minor": "17"}))
+    assert cluster.confirm(systems, desired(), state, planned) == planned
+    assert len(wire.script.received) == 1
 
 
 REFUSALS: dict[str, tuple[Current, dict[str, Any], str]] = {

@@ -462,9 +462,20 @@ def test_the_view_has_what_was_read() -> None:
         "region": REGION,
         "state_store": "",
         "acting_as": f"unknown AWS identity in AWS account {ACCOUNT}",
+        "cluster_id": ID,
         "kubernetes_version": "1.36",
         "not_checked": [],
     }
+
+
+@pytest.mark.parametrize(
+    "records",
+    [(), Problem("No answer."), (replace(RECORD, facts={**FACTS, "clusterName": "other"}),)],
+    ids=["not connected", "unreadable", "of another cluster"],
+)
+def test_the_view_only_has_the_id_of_a_record_that_describes_the_cluster(records: Any) -> None:
+    wanted = preflight.desired({**PARAMETERS, "cluster_id": ID})
+    assert view(replace(GOOD, records=records), wanted, {})["cluster_id"] == ""
 
 
 def test_the_view_says_who_this_runs_as() -> None:

@@ -156,6 +156,39 @@ def test_a_quota_on_cpu_wants_containers_that_say_it() -> None:
     assert "1 of cpu, 2 needed" in judged(short, "castai-spot-handler").findings[0]
 
 
+@pytest.mark.parametrize(
+    ("resource", "needed"),
+    {
+        "count/deployments.apps": 2,
+        "count/replicasets.apps": 2,
+        "count/daemonsets.apps": 1,
+        "secrets": 3,
+        "count/secrets": 3,
+        "configmaps": 1,
+        "count/configmaps": 1,
+        "services": 1,
+        "count/evictorconfigs.autoscaling.cast.ai": 1,
+    }.items(),
+)
+def test_a_quota_on_numbers_of_objects(resource: str, needed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Helm writes a Secret for each of the three releases; hooks and objects of other namespaces are not counted."""
+    others = [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}},
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "b", "namespace": "kube-system"}},
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "annotations": {"helm.sh/hook": "x"}}},
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a", "namespace": NAMESPACE}},
+        {"apiVersion": "autoscaling.cast.ai/v1", "kind": "EvictorConfig", "metadata": {"name": "a"}},
+        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "a"}},
+    ]
+    objects = {release: [{"apiVersion": "apps/v1", **one} for one in held] for release, held in OBJECTS.items()}
+    objects["castai-agent"] += others
+    monkeypatch.setattr(Renderer, "render", lambda _self, _chart, release, *_given: objects[release])
+    assert judged(Cluster(NAMESPACE, quotas=(quota(**{resource: str(needed)}),), nodes=TWO)) == Verdict()
+    (said,) = judged(Cluster(NAMESPACE, quotas=(quota(**{resource: str(needed - 1)}),), nodes=TWO)).findings
+    assert f": {needed - 1} of {resource}, {needed} needed. Raise the quota." in said
+    assert (" castai-spot-handler" in said) is (resource in ("secrets", "count/secrets", "count/daemonsets.apps"))
+
+
 def limit_range(**item: Any) -> dict[str, Any]:
     return {"metadata": {"name": "bounds"}, "spec": {"limits": [{"type": "Container", **item}]}}
 

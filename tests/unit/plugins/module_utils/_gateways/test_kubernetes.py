@@ -590,7 +590,7 @@ def test_a_context_that_is_not_there_is_told_in_a_short_sentence(wire: Wire, tmp
                 wire, {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "/no/such"}}
             ),
             None,
-            "the program /no/such that prints its credentials did not start (No such file or directory)",
+            "the program '/no/such' that prints its credentials did not start (No such file or directory)",
         ),
     ],
 )
@@ -761,6 +761,31 @@ def test_a_token_file_with_more_than_a_token_is_told_by_its_name(wire: Wire, tmp
     ) as caught:
         by_kubeconfig(written(tmp_path, config(wire, {"tokenFile": str(file)})), None)
     assert "CANARY" not in str(caught.value)
+
+
+ADDRESS = "https://me:CANARY-pw@h.example/file"
+EXEC = {"apiVersion": "client.authentication.k8s.io/v1", "command": ADDRESS, "installHint": f"See {ADDRESS}"}
+
+
+@pytest.mark.parametrize(
+    ("user", "cluster"),
+    [
+        ({"tokenFile": ADDRESS}, {}),
+        ({"client-certificate": ADDRESS, "client-key": ADDRESS}, {}),
+        ({"token": TOKEN}, {"certificate-authority": ADDRESS}),
+        ({"exec": EXEC}, {}),
+        ({"exec": {**EXEC, "interactiveMode": "Always"}}, {}),
+        ({"exec": {**EXEC, "command": ADDRESS.replace("CANARY", "CANARY\0")}}, {}),
+    ],
+)
+def test_an_address_in_place_of_a_name_is_shown_without_its_password(
+    tmp_path: Path, wire: Wire, user: dict[str, Any], cluster: dict[str, Any]
+) -> None:
+    path = written(tmp_path, config(wire, user, **cluster))
+    with pytest.raises(Refused, match=r"^kubeconfig .") as caught:
+        by_kubeconfig(path, None)
+    assert "CANARY" not in str(caught.value)
+    assert "h.example" in str(caught.value)
 
 
 @pytest.mark.parametrize("path", ["{" * 5000, "~nobody-of-this-name/config"])

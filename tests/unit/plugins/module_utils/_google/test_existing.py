@@ -14,8 +14,9 @@ from ansible_collections.castai.onboarding.plugins.module_utils._engine import C
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways import google_session
 from ansible_collections.castai.onboarding.plugins.module_utils._google.marks import role_note
 from ansible_collections.castai.onboarding.plugins.module_utils._google.permissions import granted
-from tests.unit.sandbox.aws_account import Ended
-from tests.unit.sandbox.gke_project import ACCOUNT, World, world
+from tests.sandbox.google.other_ways import leave
+from tests.unit.sandbox.aws_account import Ended, sentences
+from tests.unit.sandbox.gke_project import ACCOUNT, NODE_ACCOUNT, SHOP, USER, World, world
 from tests.unit.sandbox.google_client import PROJECT, SHARED
 
 __all__ = ["world"]
@@ -349,7 +350,149 @@ def test_our_account_whose_mark_somebody_removed_is_still_found_by_its_role(worl
     assert world.account(ACCOUNT) is None
 
 
+def test_our_account_of_which_nothing_shows_whose_it_is_any_more_is_named(world: World) -> None:
+    world.run(role_scope="project")
+    world.google.patch_account(PROJECT, ACCOUNT, {"description": "edited by hand"})
+    options = {"existing_service_account": OWN, "role_scope": "project"}
+    done = world.run(**options)
+    assert any(one.startswith(f"There is also {ACCOUNT},") for one in done.view["warnings"])
+    kept = world.run(**options, state="absent").view["kept"]
+    assert f"service account {ACCOUNT}: nothing shows which cluster it belongs to" in kept
+    assert world.account(ACCOUNT)
+
+
 def test_who_changes_account_and_projects_at_once_is_told_which_role_stays(world: World) -> None:
     world.run(extra_projects=[SHARED])
     done = world.run(existing_service_account=OWN)
-    assert any(f"The role of this cluster in project {SHARED} is not bound" in one for one in done.view["warnings"])
+    said = f"The role of this cluster in project {SHARED} is no longer bound"
+    assert any(said in one for one in done.view["warnings"])
+
+
+# What nothing records any more
+
+
+def erased(world: World) -> None:
+    """Somebody edits the description of the cluster's role, and so removes the note."""
+    world.cloud.do("edit_role", name=world.role, description="edited by hand")
+
+
+def test_removal_names_the_keys_of_which_nothing_records_whose_they_are(world: World) -> None:
+    world.run(existing_service_account=OWN)
+    erased(world)
+    assert world.run(existing_service_account=OWN, state="absent", check=True).view["kept"]
+    world.run(existing_service_account=OWN)
+    kept = world.run(existing_service_account=OWN, state="absent").view["kept"]
+    for key_id in world.key_ids(OWN):
+        assert f"key {key_id} of service account {OWN}: nothing records whether CAST AI has it" in kept
+
+
+def test_a_new_key_beside_one_whose_note_is_lost_is_announced(world: World) -> None:
+    other = world.cloud.do("add_account", project=PROJECT, account_id="other")
+    world.run(existing_service_account=other)
+    world.run(existing_service_account=OWN)
+    lost = world.given_key
+    erased(world)
+    done = world.run(existing_service_account=OWN)
+    assert world.given_key != lost
+    assert any("CAST AI has credentials that nothing records" in one and lost in one for one in done.view["warnings"])
+    again = world.run(existing_service_account=OWN)
+    assert again.actions == ()
+    assert not any("that nothing records" in one for one in again.view["warnings"])
+
+
+def test_another_account_that_has_a_role_of_the_cluster_is_named(world: World) -> None:
+    world.run(existing_service_account=OWN)
+    assert "warnings" not in world.run(existing_service_account=OWN).view
+    other = world.cloud.do("add_account", project=PROJECT, account_id="other")
+    world.cloud.do("grant", project=PROJECT, role=world.role, member=f"serviceAccount:{other}")
+    done = world.run(existing_service_account=OWN)
+    assert any(f"A role of this cluster is also bound to {other}" in one for one in done.view["warnings"])
+
+
+@pytest.mark.parametrize("before", ["terraform", "another account of the user's"])
+def test_a_live_key_of_the_users_is_not_taken_for_cast_ais_if_it_may_have_one_of_another_account(
+    world: World, before: str
+) -> None:
+    if before == "terraform":
+        node = world.account(NODE_ACCOUNT)
+        assert node
+        left = leave(world.cloud.do, SHOP, "terraform", node["uniqueId"])
+        world.castai.hand_over(world.cluster_id, {"credentials": left["key"]})
+    else:
+        other = world.cloud.do("add_account", project=PROJECT, account_id="other")
+        world.run(existing_service_account=other, role_scope="project")
+    world.run(existing_service_account=OWN)
+    assert world.given_key in world.key_ids(OWN)
+    assert world.run(existing_service_account=OWN).actions == ()
+
+
+# Several options at once
+
+
+@pytest.mark.parametrize("parts", [True, False])
+def test_an_account_and_the_id_of_the_role_can_be_changed_at_once(world: World, parts: bool) -> None:
+    other = world.cloud.do("add_account", project=PROJECT, account_id="other")
+    world.run(existing_service_account=OWN, role_id="acme.castai", extra_projects=[SHARED])
+    after = {"existing_service_account": other, "role_id": "acme.other"}
+    done = world.run(**after, hand_over=not parts)
+    assert any(f"Service account {OWN}, which CAST AI had before" in one for one in done.view["warnings"])
+    in_parts(world, **after)
+    assert world.key_ids(OWN) == [key_id for _email, key_id in world.kept]
+    assert world.given_key in world.key_ids(other)
+
+
+def test_removal_with_another_account_and_role_finds_our_key(world: World) -> None:
+    other = world.cloud.do("add_account", project=PROJECT, account_id="other")
+    world.run(existing_service_account=OWN, role_id="acme.castai")
+    world.run(existing_service_account=other, role_id="acme.other", state="absent")
+    assert world.key_ids(OWN) == [key_id for _email, key_id in world.kept]
+
+
+def test_our_account_loses_its_binding_in_a_project_that_is_taken_off_the_list_at_once(world: World) -> None:
+    world.run(extra_projects=[SHARED])
+    world.run(existing_service_account=OWN, hand_over=False)
+    assert ACCOUNT not in repr(world.cloud.google.state()[SHARED]["policy"])
+    in_parts(world, existing_service_account=OWN)
+    assert ACCOUNT not in repr(world.cloud.google.state()[SHARED]["policy"])
+
+
+def test_who_removed_the_role_from_a_former_account_is_told_what_else_it_has(world: World) -> None:
+    options = {"existing_service_account": OWN, "identity": "impersonation"}
+    world.run(**options, service_account_user="on_accounts")
+    world.cloud.do("revoke", project=PROJECT, role=world.role, member=f"serviceAccount:{OWN}")
+    done = world.run(service_account_user="on_accounts")
+    said = f"Service account {OWN}, which CAST AI had before, still has bindings of {USER} without a condition on"
+    assert any(f"{said} service account {NODE_ACCOUNT}." in one for one in done.view["warnings"])
+
+
+def test_removal_disables_cast_ais_account_although_another_one_than_ours_was_impersonated(world: World) -> None:
+    world.run(existing_service_account=OWN, identity="impersonation")
+    world.run()
+    done = world.run(state="absent")
+    assert any(f"disable the account that impersonates {OWN}" in one for one in sentences(done))
+    assert world.run(state="absent").actions == ()
+
+
+@pytest.mark.parametrize("state", ["present", "absent"])
+def test_the_bindings_of_a_cluster_with_the_shared_role_stay_when_another_changes_its_own(
+    world: World, state: str
+) -> None:
+    world.another_cluster("till")
+    world.run(existing_service_account=OWN, role_scope="project", identity="impersonation")
+    world.run(cluster_name="till", existing_service_account=OWN, hand_over=False)
+    before = {one for one in world.bindings if OWN in one[1] and one[0] == USER}
+    allowed = of_cast_ai(world, OWN)
+    done = world.run(cluster_name="till", existing_service_account=OWN, service_account_user="on_accounts", state=state)
+    assert {one for one in world.bindings if OWN in one[1] and one[0] == USER} == before
+    assert of_cast_ai(world, OWN) == allowed
+    world.check_access()
+    if state == "absent":
+        kept = " ".join(done.view["kept"])
+        assert f"{USER} to {OWN} on project {PROJECT}: other clusters may use the account, too" in kept
+
+
+def test_removal_says_which_node_accounts_the_users_account_may_go_on_to_use(world: World) -> None:
+    world.run(existing_service_account=OWN, service_account_user="on_accounts")
+    kept = world.run(existing_service_account=OWN, state="absent").view["kept"]
+    thing = f"binding of {USER} to {OWN} on service account {NODE_ACCOUNT}"
+    assert f"{thing}: it may have existed before onboarding, or other clusters may need it" in kept

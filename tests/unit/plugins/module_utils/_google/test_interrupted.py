@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import Failure
 from tests.sandbox.google.other_ways import leave
-from tests.unit.sandbox.endable import ENDED, LOST, after_each_effect
+from tests.unit.sandbox.endable import ENDED, LOST, Effects, after_each_effect, attempt
 from tests.unit.sandbox.gke_project import ACCOUNT, NODE_ACCOUNT, SHOP, World, world
 from tests.unit.sandbox.google_client import PROJECT
 from tests.unit.sandbox.google_client import SHARED as ELSEWHERE
@@ -122,6 +123,10 @@ STORIES: Mapping[str, tuple[Callable[[World], None], Options]] = {
     "a key of the user's own account that expires": (own_account_due, ON_OWN),
     "from our account to the user's own": (lambda world: own_account(world, identity="key"), ON_OWN),
     "from one account of the user's own to another": (own_accounts, {"existing_service_account": OTHER}),
+    "from one account of the user's own to another with another role ID": (
+        lambda world: own_accounts(world, **ROLE_ID),
+        {"existing_service_account": OTHER, "role_id": "acme.other"},
+    ),
     "from one account of the user's own to another without a key": (
         lambda world: own_accounts(world, **KEYLESS),
         {"existing_service_account": OTHER, **KEYLESS},
@@ -204,3 +209,48 @@ def test_without_its_mark_an_account_whose_removal_ended_is_named_and_adopt_dele
     assert f"service account {ACCOUNT}: {reason}" in kept
     world.run(adopt=True, **ABSENT)
     assert world.account() is None
+
+
+DELETED = "a role that somebody deleted"
+GOES_ON: Mapping[str, tuple[Callable[[World], None], Options]] = {
+    "without a key": (nothing, {**KEYLESS, **ROLE_ID}),
+    DELETED: (lambda world: role_deleted(world, **KEYLESS), KEYLESS),
+    "a role that has changed": (
+        lambda world: role_changed(world, **KEYLESS),
+        {**KEYLESS, "extra_projects": [ELSEWHERE]},
+    ),
+    "removal": (onboarded(**ROLE_ID), {**ROLE_ID, **ABSENT}),
+    "a key": (lambda world: own_account(world, **ON_OWN, hand_over=False), ON_OWN),
+}
+
+
+def role_deleted(world: World, **options: Any) -> None:
+    world.run(**options)
+    world.cloud.do("delete_role", name=world.role)
+
+
+def role_changed(world: World, **options: Any) -> None:
+    world.run(**options)
+    world.cloud.do("edit_role", name=world.role, includedPermissions=["container.clusters.get"])
+
+
+@pytest.mark.parametrize("story", GOES_ON)
+def test_a_run_goes_on_after_a_lost_answer(world: World, story: str) -> None:
+    """Except that of a new key, whose secret is lost as well."""
+    before, options = GOES_ON[story]
+    before(world)
+    effects = attempt(world, options, 0, LOST)
+    expected = end(world)
+    stopped = []
+    for last in range(1, effects + 1):
+        world.reset()
+        before(world)
+        with Effects(world, last, LOST, tried=False):
+            try:
+                world.run(**options)
+            except Failure as failure:
+                stopped.append(str(failure))
+                continue
+        assert end(world) == expected, last
+        assert world.run(**options).actions == (), last
+    assert len([one for one in stopped if "serviceAccountKeys.create" in one]) == len(stopped) <= 1

@@ -402,7 +402,7 @@ def test_two_clusters_with_one_account_of_the_users_own_leave_each_other_whole(w
     assert world.run(cluster_name="till", **options).actions == ()
     removed = world.run(cluster_name="till", state="absent", **options)
     assert bound(world, own) >= first
-    assert any("other clusters use the account, too" in one for one in removed.view["kept"])
+    assert any("other clusters may use the account, too" in one for one in removed.view["kept"])
     world.run(**options)
     left = {(nodes, USER, f"serviceAccount:{own}", "")} if form == "on_accounts" else set()
     assert bound(world, own) == first | left
@@ -424,3 +424,81 @@ def test_who_stays_with_another_tool_keeps_its_account_roles_and_bindings(world:
     world.run(existing_service_account=email, state="absent", adopt=True)
     assert {one for one in bound(world, email) if one[1] != USER} == {one for one in before[0] if one[1] != USER}
     assert {name for name, role in world.project["roles"].items() if not role["deleted"]} == set(before[1])
+
+
+def living_roles(world: World) -> set[str]:
+    roles = world.project["roles"].items()
+    return {name for name, role in roles if not role["deleted"]}
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_removal_finds_the_role_that_terraform_left_and_a_run_took_over(world: World, own: bool) -> None:
+    account = {}
+    if own:
+        account = {"existing_service_account": world.cloud.do("add_account", project=PROJECT, account_id="own")}
+    leave(world.cloud.do, SHOP, "terraform", world.account(NODE_ACCOUNT)["uniqueId"])  # type: ignore[index]
+    world.run(adopt=True)
+    options = account or {"role_id": "acme.castai"}
+    world.run(**options)
+    world.run(**options, state="absent")
+    assert living_roles(world) == set()
+
+
+def test_what_an_account_that_somebody_deleted_left_goes_with_the_one_that_replaces_it(world: World) -> None:
+    empty = world.cloud.google.state()
+    world.run(role_id="acme.castai", extra_projects=[ELSEWHERE])
+    world.cloud.do("delete_account", email=MEMBER.partition(":")[2])
+    leave(world.cloud.do, SHOP, "terraform", world.account(NODE_ACCOUNT)["uniqueId"])  # type: ignore[index]
+    planned = world.run(check=True, adopt=True)
+    done = world.run(adopt=True)
+    assert done.view["bindings"] == planned.view["bindings"]
+    assert bound(world, f"deleted:{MEMBER}") == set()
+    assert world.run(adopt=True).actions == ()
+    world.run(state="absent", adopt=True)
+    assert [state["policy"] for state in world.cloud.google.state().values()] == [
+        state["policy"] for state in empty.values()
+    ]
+    assert world.run(state="absent", adopt=True).actions == ()
+
+
+@pytest.mark.parametrize("state", ["present", "absent"])
+def test_of_two_accounts_that_are_marked_as_ours_one_is_left_or_none(world: World, state: str) -> None:
+    """As after one was deleted, replaced and restored."""
+    world.run()
+    mark = f"cast:cluster-id={world.cluster_id} castai-onboarding:cluster=shop"
+    second = {"account_id": "castai-gke-tf-5042d146", "description": mark}
+    email = world.cloud.do("add_account", project=PROJECT, roles=[world.role], **second)
+    world.cloud.do("add_key", email=email)
+    parts = [{"hand_over": False}, {"prepare": False}] if state == "present" else [{"state": state}]
+    for part in parts:
+        world.run(**part)
+    assert world.account(email) is None
+    assert bound(world, email) == set()
+    assert (world.account() is None) == (state == "absent")
+    assert [world.run(**part).actions for part in parts] == [()] * len(parts)
+
+
+def test_an_account_with_our_name_that_is_not_ours_is_left_alone(world: World) -> None:
+    world.run()
+    left = leave(world.cloud.do, SHOP, "terraform", world.account(NODE_ACCOUNT)["uniqueId"])  # type: ignore[index]
+    world.run()
+    world.run(state="absent")
+    assert world.account(left["service_account"])
+
+
+@pytest.mark.parametrize(
+    ("options", "role_id", "advice"),
+    [
+        ({"role_id": "acme.castai"}, "acme.castai", r"Set gke_onboard_role_id \(option role_id\) to another ID\."),
+        ({"role_scope": "project"}, "castai.gkeAccess", r"Leave out gke_onboard_role_scope \(option role_scope\)\."),
+    ],
+)
+def test_an_id_that_stays_taken_is_refused_with_what_to_do(
+    world: World, options: Mapping[str, Any], role_id: str, advice: str
+) -> None:
+    world.run(**options)
+    world.cloud.do("delete_role", name=f"projects/{PROJECT}/roles/{role_id}")
+    world.clock.ahead += 8 * 86400
+    world.use(world.gateway())
+    with pytest.raises(Stopped, match=advice):
+        world.run(**options)

@@ -940,7 +940,9 @@ class Adding:
 )
 def test_whose_what_an_upgrade_adds_is(there: Mapping[str, Any], owner: Owner | None) -> None:
     systems: Any = helm_observed.Systems(cast(Any, Adding(there)), cast(Any, Adding(there)))
-    assert release._added_owner(systems, OTHER_VALUES, current(revision(1, "deployed"))) == owner
+    state = current(revision(1, "deployed"))
+    added = release._added(systems, OTHER_VALUES, state)
+    assert release._added_owner(systems, OTHER_VALUES, state, added) == owner
 
 
 OF_OTHERS = {**MINE, "meta.helm.sh/release-name": "x"}
@@ -986,8 +988,11 @@ def test_an_install_without_taking_over_leaves_the_question_to_helm() -> None:
 def test_a_namespace_that_is_there_is_not_made_by_an_upgrade() -> None:
     systems: Any = Adding({f"/api/v1/namespaces/{NAMESPACE}": {}})
     systems.rendered = ({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},)
+    state = current(revision(1, "deployed"))
     with pytest.raises(Refused, match="Set createNamespace: false in values"):
-        release._added_owner(helm_observed.Systems(systems, systems), OTHER_VALUES, current(revision(1, "deployed")))
+        release.confirm(
+            helm_observed.Systems(systems, systems), OTHER_VALUES, state, tuple(release.plan(state, OTHER_VALUES))
+        )
 
 
 def test_an_upgrade_takes_over_what_it_adds_only_where_that_is_asked_for() -> None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.facts import Named
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import Refused
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import Refused, reconcile
 from ansible_collections.castai.onboarding.plugins.module_utils._helm import record, release, releases
 
 NAMESPACE = "castai-agent"
@@ -69,17 +70,31 @@ class Cluster:
     def check_version(self) -> tuple[int, ...]:
         return (3, 22, 0)
 
+    def render(self, _chart: Any, release: str, *_given: Any) -> Any:
+        names = [release, "metadata"] if release in self.sharing else [release]
+        return [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}} for name in names]
 
-def wanted(
-    items: tuple[str, ...] | None = None, unwanted: tuple[str, ...] = (), **options: Any
-) -> list[release.Desired]:
+    sharing: tuple[str, ...] = ()
+    """The releases whose charts create the same ConfigMap."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def parameters(items: tuple[str, ...] | None = None, unwanted: tuple[str, ...] = (), **options: Any) -> dict[str, Any]:
     """items: the names of the wanted releases, by default all except the unwanted ones."""
     names = items or tuple(name for name in NAMES if name not in unwanted)
     spec = releases.OPTIONS["argument_spec"]
     defaults = {name: one.get("default") for name, one in spec["releases"]["options"].items()}
     entries = [{**defaults, "name": name, "chart_ref": name, "policy": "install_only", **options} for name in names]
     shared = {name: one.get("default") for name, one in spec.items()}
-    return list(releases.desired({**shared, "releases": entries, "unwanted": list(unwanted)}))
+    return {**shared, "releases": entries, "unwanted": list(unwanted)}
+
+
+def wanted(
+    items: tuple[str, ...] | None = None, unwanted: tuple[str, ...] = (), **options: Any
+) -> list[release.Desired]:
+    return list(releases.desired(parameters(items, unwanted, **options)))
 
 
 def systems_of(cluster: Cluster) -> release.Systems:
@@ -158,3 +173,29 @@ def test_what_is_wrong_with_all_is_said_once() -> None:
 def test_secret_values_of_every_release_are_hidden() -> None:
     items = [{"name": name, "values": {"apiKey": f"CANARY-{name}"}} for name in NAMES]
     assert releases.hidden({"releases": items}) == tuple(f"CANARY-{name}" for name in NAMES)
+
+
+@pytest.mark.parametrize("check", [True, False], ids=["check mode", "run"])
+@pytest.mark.parametrize("upgraded", [0, 1], ids=["both new", "one upgraded"])
+def test_charts_that_create_the_same_object_are_refused_before_the_first_write(check: bool, upgraded: int) -> None:
+    """The stand-in for Helm has no work, so a run that got that far would fail."""
+    cluster = Cluster(*(kept(name, 1, "failed") for name in NAMES[:upgraded]), gone=GONE)
+    cluster.sharing = (NAMES[0], NAMES[2])
+    subject = replace(releases.SUBJECT, connect=lambda params, desired: systems_of(cluster))
+    with pytest.raises(Refused) as caught:
+        reconcile(subject, parameters(adopt=True, policy="enforce"), check, print)
+    assert str(caught.value) == (
+        "The charts of Helm releases cluster-controller and castai-kvisor both create ConfigMap metadata, which can"
+        " only belong to one of them. Change components_values (option values) so that only one of them creates it, or"
+        " leave one of them out."
+    )
+
+
+def test_charts_that_share_nothing_are_planned() -> None:
+    cluster = Cluster(gone=GONE)
+    cluster.sharing = NAMES[:1]
+    subject = replace(releases.SUBJECT, connect=lambda params, desired: systems_of(cluster))
+    result = reconcile(subject, parameters(adopt=True), True, print)
+    assert [sentence.split()[:4] for sentence in result.public(False)["actions"]] == [
+        ["install", "Helm", "release", name] for name in NAMES
+    ]

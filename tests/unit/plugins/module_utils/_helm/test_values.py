@@ -260,3 +260,10 @@ def test_other_arguments_are_shown(arguments: list[Any]) -> None:
     values = {"args": arguments}
     assert list(shown(values, differing({}, values)).values()) == arguments
     assert secrets(values) == ()
+
+
+def test_no_depth_is_too_much() -> None:
+    inside: Any = {"apiKey": "CANARY"}
+    for _level in range(300):
+        inside = {"a": [{"name": "x", "value": "y"}, inside]}
+    assert secrets(inside) == ("CANARY",)

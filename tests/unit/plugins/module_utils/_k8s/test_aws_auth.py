@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -18,6 +18,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._engine import (
     Refused,
     run_task,
 )
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.kubernetes import Rejected
 from ansible_collections.castai.onboarding.plugins.module_utils._k8s import aws_auth
 from ansible_collections.castai.onboarding.plugins.module_utils._k8s.aws_auth import (
     Create,
@@ -318,20 +319,35 @@ def test_an_arn_with_an_id_that_only_a_run_will_know_is_planned_with() -> None:
 class Cluster:
     """An API server that stores the text as a webhook changed it."""
 
-    def __init__(self, change: str = "") -> None:
-        self.change = change
+    def __init__(self, change: str = "", refusal: Exception | None = None, dry_runs: bool = True) -> None:
+        self.change, self.refusal, self.dry_runs = change, refusal, dry_runs
         self.bodies: list[dict[str, Any]] = []
+        self.tried: list[str] = []
 
     def cluster(self) -> Cluster:
         return self
 
-    def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        self.bodies.append(body)
+    def has_dry_runs(self) -> bool:
+        return self.dry_runs
+
+    def create(self, path: str, body: dict[str, Any], dry_run: bool = False) -> dict[str, Any]:
+        if dry_run:
+            self._try(path)
+        else:
+            self.bodies.append(body)
         data = {kind: (text or "") + self.change or None for kind, text in body["data"].items()}
         return {"metadata": {"resourceVersion": f"{len(self.bodies)} later"}, "data": data}
 
-    def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        return self.create(path, body)
+    def patch(self, path: str, body: dict[str, Any], dry_run: bool = False) -> dict[str, Any]:
+        return self.create(path, body, dry_run)
+
+    def try_to_delete(self, path: str) -> None:
+        self._try(path)
+
+    def _try(self, path: str) -> None:
+        self.tried.append(path)
+        if self.refusal:
+            raise self.refusal
 
 
 def test_an_entry_in_the_other_list_goes_by_a_write_on_the_version_after_the_first() -> None:
@@ -364,6 +380,72 @@ def test_another_list_that_cannot_be_read_is_no_hindrance() -> None:
     """None of the text is in force."""
     options = {"role_arn": None, "user_arn": USER, "username": "cast", "groups": []}
     assert len(sentences(held({"mapRoles": "{not: [yaml"}), **options)) == 1
+
+
+def rejected(status: int, message: str) -> Rejected:
+    return Rejected(f"PATCH: {message}.", status, message)
+
+
+DENIED = rejected(403, 'admission webhook "w" denied the request: no')
+OVER_QUOTA = rejected(403, 'configmaps "aws-auth" is forbidden: exceeded quota: one')
+CHANGES = {
+    "add": (held({"mapRoles": THEIRS}), {}),
+    "create": (held(None), {}),
+    "remove": (held({"mapRoles": THEIRS + OURS}), {"state": "absent"}),
+    "delete": (held({"mapRoles": OURS}, ours=True), {"state": "absent"}),
+}
+
+
+@pytest.mark.parametrize("refusal", [DENIED, OVER_QUOTA], ids=["webhook", "quota"])
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_the_cluster_would_refuse_is_refused_in_the_plan(change: str, refusal: Rejected) -> None:
+    current, options = CHANGES[change]
+    (action,) = plan(current, desired(**options))
+    cluster = Cluster(refusal=refusal)
+    with pytest.raises(Refused) as caught:
+        aws_auth.confirm(cast(Any, cluster), desired(**options), current, (action,))
+    assert str(caught.value) == f"Could not {action.sentence}, as a dry run shows: {refusal}"
+    assert (len(cluster.tried), cluster.bodies) == (1, [])
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize(
+    "cluster",
+    [
+        Cluster(),
+        Cluster(refusal=rejected(403, 'configmaps "aws-auth" is forbidden: User "u" cannot patch resource')),
+        Cluster(refusal=CallFailed("no answer")),
+        Cluster(refusal=DENIED, dry_runs=False),
+    ],
+    ids=["it may", "these credentials may not", "no answer", "an old API server would write"],
+)
+def test_what_is_not_refused_by_the_cluster_stays_planned(change: str, cluster: Cluster) -> None:
+    current, options = CHANGES[change]
+    planned = tuple(plan(current, desired(**options)))
+    assert aws_auth.confirm(cast(Any, cluster), desired(**options), current, planned) == planned
+    assert cluster.bodies == []
+    assert bool(cluster.tried) is cluster.dry_runs
+
+
+def test_a_webhook_that_would_change_the_text_is_refused_in_the_plan() -> None:
+    current = held({"mapRoles": THEIRS})
+    with pytest.raises(
+        Refused, match="would store another mapRoles of ConfigMap kube-system/aws-auth than planned: an"
+    ):
+        aws_auth.confirm(cast(Any, Cluster("# webhook")), desired(), current, tuple(plan(current, desired())))
+
+
+def test_the_second_of_two_entries_is_planned_as_the_run_adds_it() -> None:
+    """The run creates the ConfigMap with the first."""
+    user = {"role_arn": None, "user_arn": USER, "username": "cast", "groups": ["system:masters"]}
+    (create,) = plan(held(None), desired())
+    (foreseen,) = planned = tuple(plan(held(None), desired(created_before=True, **user)))
+    (added,) = plan(held({"mapRoles": create.after}, ours=True), desired(**user))
+    assert (foreseen.sentence, foreseen.before, foreseen.after) == (added.sentence, added.before, added.after)
+    cluster = Cluster(refusal=rejected(404, "not found"))
+    aws_auth.confirm(cast(Any, cluster), desired(created_before=True, **user), held(None), planned)
+    assert cluster.tried == []
+    assert sentences(held(None, "API_AND_CONFIG_MAP"), created_before=True, **user) == []
 
 
 def test_a_write_is_on_the_version_that_was_read_and_proved() -> None:

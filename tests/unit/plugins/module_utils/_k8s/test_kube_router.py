@@ -21,6 +21,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._k8s.kube_router
     WANTED,
     Current,
     Desired,
+    confirm,
     covers,
     daemon_set_of,
     observe,
@@ -280,6 +281,7 @@ class Cluster:
         self.answers, self.path, self.webhook = list(answers), path, webhook
         self.bodies: list[tuple[str, dict[str, Any]]] = []
         self.namespace: dict[str, Any] = {"metadata": {}}
+        self.denied = False
         self.refused: dict[str, int] = {}
 
     def cluster(self) -> Cluster:
@@ -294,9 +296,15 @@ class Cluster:
             return None
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
-    def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    def has_dry_runs(self) -> bool:
+        return True
+
+    def patch(self, path: str, body: dict[str, Any], dry_run: bool = False) -> dict[str, Any]:
         written = json.loads(json.dumps(body))
-        self.bodies.append((path, written))
+        if not dry_run:
+            self.bodies.append((path, written))
+        elif self.denied:
+            raise Rejected("PATCH: it denied the request.", 403, "it denied the request")
         tolerations = written["spec"]["template"]["spec"]["tolerations"] + (self.webhook or [])
         return daemon_set(tolerations, json.loads(written["metadata"]["annotations"][ADDED] or "[]"))
 
@@ -318,6 +326,22 @@ def test_the_daemon_set_is_found_and_written_under_the_version_that_the_cluster_
     (back,) = plan(current([CRITICAL, NO_EXECUTE], [NO_EXECUTE]), ABSENT)
     back.run(cluster, {})
     assert cluster.bodies[1][1]["metadata"]["annotations"] == {ADDED: None}
+
+
+def test_what_the_cluster_would_refuse_is_refused_in_the_plan() -> None:
+    state = current([CRITICAL])
+    planned = tuple(plan(state, PRESENT))
+    cluster: Any = Cluster(daemon_set([CRITICAL]))
+    assert confirm(cluster, PRESENT, state, planned) == planned
+    cluster.webhook = [CRITICAL]
+    with pytest.raises(
+        Refused, match="would store other tolerations of DaemonSet kube-system/kube-router: an admission"
+    ):
+        confirm(cluster, PRESENT, state, planned)
+    cluster.denied = True
+    with pytest.raises(Refused, match=r"^Could not let kube-router tolerate .*, as a dry run shows: PATCH: it denied"):
+        confirm(cluster, PRESENT, state, planned)
+    assert cluster.bodies == []
 
 
 @pytest.mark.parametrize("answer", [daemon_set([CRITICAL]), None])
