@@ -30,8 +30,6 @@ _WRONG = re.compile(rf"(?:^|\. )({_WORDS}) is \W")
 """Options that are also English words. They only count if a sentence says what is wrong with them, or what to do."""
 
 ALONE = {
-    # The Helm release alone does not tell which role's variables set its options.
-    "_gateways/helm.py": {"chart_ref", "chart_version"},
     # Files of AWS and kubectl have fields of these names.
     "_gateways/aws_session.py": {"endpoint_url"},
     # Role kops_onboard always sets this, so only users of the module itself read the sentence.
@@ -40,7 +38,7 @@ ALONE = {
 """Options that the messages of a file name without a variable."""
 
 BANNED = re.compile(
-    r"(?<!There )(?<!there )\bis no [A-Za-z]|\b(?:are|is) none\b|stands? in the way|to be had|\bno use\b|the way back"
+    r"(?<!There )(?<!there )\bis no (?!longer\b)[A-Za-z]|\b(?:are|is) none\b|stands? in the way|to be had|\bno use\b|the way back"
     r"|\bmend|\bbrought\b|so that it is|\bas where\b|\bby which\b|\b(?:other people|somebody else)'s|what is there\b"
     r"|\bwhere this runs\b|\bin its place\b|\blets? [\w ]+ in\b|\bnobody needs\b|\b(?:is|are) off\b|\bof its own\b"
 )

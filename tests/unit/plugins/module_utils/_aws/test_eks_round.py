@@ -662,8 +662,8 @@ def test_what_others_attached_counts_too(world: World) -> None:
         world.iam.attach_user_policy(UserName="cast-eks-c-api", PolicyArn=arn)
     check_refused(
         world,
-        "User cast-eks-c-api would have 11 managed policies, but IAM allows 10 in this account. Detach what others"
-        " attached to it, or have its quota raised (AWS Service Quotas).",
+        "User cast-eks-c-api would have 11 managed policies, but IAM allows 10 in this account. Detach"
+        " policies that others attached to it, or have its quota raised (AWS Service Quotas).",
         identity="user",
         adopt=True,
     )

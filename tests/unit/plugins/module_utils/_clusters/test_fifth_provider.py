@@ -61,7 +61,7 @@ class World:
         if request.path.startswith(CLUSTERS):
             return self._castai(request, body)
         assert request.headers["authorization"] == f"Bearer {SIGNED}"
-        return self._kubernetes(request.method, request.path, body)
+        return self._kubernetes(request.method, request.path, body, tried="dryRun" in request.query)
 
     def _castai(self, request: Request, body: Mapping[str, Any]) -> Response:
         rest, key = request.path.removeprefix(CLUSTERS), request.headers["x-api-key"]
@@ -84,11 +84,13 @@ class World:
             self.record |= {"credentialsId": body["credentials"], "status": "ready", "agentStatus": "online"}
         return reply(200, self.record)
 
-    def _kubernetes(self, method: str, path: str, body: Mapping[str, Any]) -> Response:
+    def _kubernetes(self, method: str, path: str, body: Mapping[str, Any], tried: bool) -> Response:
         if path == "/version":
             return reply(200, {"major": "1", "minor": "36"})
         if path.endswith("selfsubjectaccessreviews"):
             return reply(201, {"status": {"allowed": True}})
+        if method == "POST" and tried:
+            return reply(201, body)
         if method == "POST":
             self.objects[f"{path}/{body['metadata']['name']}"] = body
             return reply(201, body)
