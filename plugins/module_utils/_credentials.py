@@ -153,7 +153,7 @@ def quoted(value: Any) -> str:
     if holds_credential(value):
         return repr(MASK)
     shown = without(value)
-    return ascii(shown) if len(shown) <= _SHOWN else f"{shown[:_SHOWN]!a}..."
+    return ascii(shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}...")
 
 
 def without(text: str) -> str:

@@ -136,7 +136,7 @@ def test_kops_cluster_names(name: str) -> None:
         ("-", "'-'"),
         ("sh\u043ep", r"'sh\u043ep'"),
         ("shop\u200b", r"'shop\u200b'"),
-        ("x" * 5000, f"'{'x' * 120}'... has 5000 characters"),
+        ("x" * 5000, f"'{'x' * 120}...' has 5000 characters"),
     ],
 )
 def test_a_problem_of_a_cluster_name_shows_it_and_says_what_to_correct(problem: Problem, name: str, shown: str) -> None:
