@@ -38,7 +38,8 @@ ALONE = {
 """Options that the messages of a file name without a variable."""
 
 BANNED = re.compile(
-    r"(?<!There )(?<!there )\bis no (?!longer\b)[A-Za-z]|\b(?:are|is) none\b|stands? in the way|to be had|\bno use\b|the way back"
+    r"(?<!There )(?<!there )\bis no (?!longer\b)[A-Za-z]|\b(?:are|is) none\b|stands? in the way|to be had|\bno use\b"
+    r"|the way back"
     r"|\bmend|\bbrought\b|so that it is|\bas where\b|\bby which\b|\b(?:other people|somebody else)'s|what is there\b"
     r"|\bwhere this runs\b|\bin its place\b|\blets? [\w ]+ in\b|\bnobody needs\b|\b(?:is|are) off\b|\bof its own\b"
 )
