@@ -12,7 +12,7 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.castai.onboarding.plugins.module_utils import _addresses
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.table import PROVIDERS, all_options
-from ansible_collections.castai.onboarding.plugins.module_utils._credentials import pasted
+from ansible_collections.castai.onboarding.plugins.module_utils._credentials import pasted, quoted
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import numbered, only_plans
 from ansible_collections.castai.onboarding.plugins.module_utils._given import as_data, converted, is_given, problem
 from ansible_collections.castai.onboarding.plugins.module_utils._helm.values import secrets
@@ -108,8 +108,8 @@ def _wrong_role(provider: Any, of_role: Any) -> Iterator[str]:
     """provider: the host's, not given if it has none. of_role: the role's, not given if the role is for all."""
     if is_given(provider) and is_given(of_role) and provider != of_role:
         yield (
-            f"{PROVIDER} is {provider!r}, but this role is for {of_role}. Use the role of the cluster's provider, or"
-            f" set {PROVIDER} to {of_role}."
+            f"{PROVIDER} is {quoted(provider)}, but this role is for {of_role}. Use the role of the cluster's"
+            f" provider, or set {PROVIDER} to {of_role}."
         )
 
 

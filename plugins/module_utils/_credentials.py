@@ -143,13 +143,17 @@ def _may_be_secret(text: str) -> bool:
 
 
 def quoted(value: Any) -> str:
-    """A wrong value as a message shows it: cut if it is long, and masked if it contains a credential."""
+    """A wrong value as a message shows it: cut if it is long, and masked if it contains a credential.
+
+    In ASCII, because a letter of another alphabet or an invisible one may be what is wrong.
+    """
     if not isinstance(value, str):
-        return repr(value)
+        text = ascii(value)
+        return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
     if holds_credential(value):
         return repr(MASK)
     shown = without(value)
-    return repr(shown) if len(shown) <= _SHOWN else f"{shown[:_SHOWN]!r}..."
+    return ascii(shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}...")
 
 
 def without(text: str) -> str:

@@ -11,6 +11,7 @@ surveys and the command line can only give text. An empty list or dictionary is 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import os
@@ -222,7 +223,7 @@ def _type_of(value: Any) -> str:
 
 
 def _shown(value: Any, secrets: AbstractSet[str]) -> str:
-    text = repr(remove_values(as_data(value), secrets))
+    text = ascii(remove_values(as_data(value), secrets))
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
@@ -231,6 +232,13 @@ def as_path(text: str) -> Path:
     with contextlib.suppress(RuntimeError):
         return Path(text).expanduser()
     return Path(text)
+
+
+def readable(path: Path) -> Path:
+    """The path itself. Raises OSError if it is a pipe or device: each task reads it again, which would wait forever."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EINVAL, "it is a pipe or device, not a file")
+    return path
 
 
 def is_file(text: str) -> bool:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http
 import socketserver
@@ -95,11 +96,12 @@ class Connection(BaseHTTPRequestHandler):
 
     def _close_when_gone(self, stream: Stream, ended: threading.Event) -> None:
         """Notice when a client leaves a watch. A listening client sends nothing, so any data means that it is done."""
-        while not ended.is_set():
-            if select([self.connection], [], [], 0.5)[0]:
-                self.close_connection = True
-                stream.close()
-                return
+        with contextlib.suppress(OSError, ValueError):  # the answer has ended, and the connection is closed
+            while not ended.is_set():
+                if select([self.connection], [], [], 0.5)[0]:
+                    self.close_connection = True
+                    stream.close()
+                    return
 
     def finish(self) -> None:
         super().finish()

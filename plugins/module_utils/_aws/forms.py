@@ -16,6 +16,7 @@ import unicodedata
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from .._credentials import quoted
 from .._forms import IAM_PATH
 
 TAGS = 50
@@ -89,7 +90,7 @@ def tag_problems(tags: Mapping[Any, Any], own: Collection[str], room: int) -> It
             yield f"has the key {shown}. Use only letters, digits, spaces and _.:/=+-@."
         elif key.lower() in seen:
             first = seen[key.lower()]
-            why = f"which is the same as {first!r} to IAM" if key not in own and first in tags else _OURS
+            why = f"which is the same as {quoted(first)} to IAM" if key not in own and first in tags else _OURS
             yield f"has the key {shown}, {why}. Remove it."
         elif key.lower().startswith(tuple(_RESERVED)):
             prefix = f"{key.lower().partition(':')[0]}:"
@@ -101,7 +102,7 @@ def tag_problems(tags: Mapping[Any, Any], own: Collection[str], room: int) -> It
         elif len(text) > TAG_VALUE:
             yield f"has a value of {len(text)} characters for {shown}. Use at most {TAG_VALUE}."
         elif not _writable(text):
-            yield f"has the value {text!r} for {shown}. Use only letters, digits, spaces and _.:/=+-@."
+            yield f"has the value {quoted(text)} for {shown}. Use only letters, digits, spaces and _.:/=+-@."
     if len(tags) > room:
         yield f"has {len(tags)} tags. Use at most {room}: AWS allows {TAGS}, and the collection sets its own."
 
@@ -109,11 +110,11 @@ def tag_problems(tags: Mapping[Any, Any], own: Collection[str], room: int) -> It
 def path_problem(path: str) -> str:
     """What is wrong with a path, in words that follow the option's name; empty if nothing is."""
     if not re.fullmatch(IAM_PATH, path):
-        return f"is {path!r}. Set it to an IAM path that starts and ends with '/'."
+        return f"is {quoted(path)}. Set it to an IAM path that starts and ends with '/'."
     if len(path) > PATH:
         return f"has {len(path)} characters. Use at most {PATH}."
     if path.startswith(_SERVICE_ROLES):
-        return f"is {path!r}, but IAM reserves {_SERVICE_ROLES} for service-linked roles. Use another path."
+        return f"is {quoted(path)}, but IAM reserves {_SERVICE_ROLES} for service-linked roles. Use another path."
     return ""
 
 
@@ -122,9 +123,9 @@ def document_problem(document: Mapping[str, Any], size: int) -> str:
     is."""
     unknown = [key for key in document if key not in ("Version", "Id", "Statement")]
     if unknown:
-        return f"has the element {unknown[0]!r}. A policy can only contain Version, Id and Statement."
+        return f"has the element {quoted(unknown[0])}. A policy can only contain Version, Id and Statement."
     if document.get("Version", "2012-10-17") not in ("2012-10-17", "2008-10-17"):
-        return f'has the Version {document["Version"]!r}. Set it to "2012-10-17".'
+        return f'has the Version {quoted(document["Version"])}. Set it to "2012-10-17".'
     statements = _listed(document.get("Statement"))
     if not statements:
         return "has no Statement. Add one."
@@ -149,14 +150,14 @@ def _statement_problem(statement: Any, sids: set[str]) -> str:
         return "is not a dictionary."
     unknown = [key for key in statement if key not in _ELEMENTS]
     if unknown:
-        return f"has the element {unknown[0]!r}. Use only: {', '.join(sorted(_ELEMENTS))}."
+        return f"has the element {quoted(unknown[0])}. Use only: {', '.join(sorted(_ELEMENTS))}."
     if statement.get("Effect") not in ("Allow", "Deny"):
-        return f"has the Effect {statement.get('Effect')!r}. Set it to Allow or Deny."
+        return f"has the Effect {quoted(statement.get('Effect'))}. Set it to Allow or Deny."
     sid = statement.get("Sid", "")
     if not isinstance(sid, str) or not _SID.fullmatch(sid):
-        return f"has the Sid {sid!r}. Use only letters and digits."
+        return f"has the Sid {quoted(sid)}. Use only letters and digits."
     if sid and sid in sids:
-        return f"has the Sid {sid!r}, which another statement also has. Use a different one."
+        return f"has the Sid {quoted(sid)}, which another statement also has. Use a different one."
     sids.add(sid)
     for one, form, like in (("Action", _ACTION, "ec2:RunInstances"), ("Resource", _RESOURCE, "an ARN or *")):
         given = [name for name in (one, f"Not{one}") if name in statement]
@@ -165,7 +166,7 @@ def _statement_problem(statement: Any, sids: set[str]) -> str:
         values = _listed(statement[given[0]])
         wrong = [value for value in values if not (isinstance(value, str) and form.fullmatch(value))]
         if wrong or not values:
-            return f"has the {given[0]} {wrong[0] if wrong else values!r}. Write it like {like}."
+            return f"has the {given[0]} {quoted(wrong[0] if wrong else values)}. Write it like {like}."
     return _condition_problem(statement.get("Condition", {}))
 
 
@@ -174,7 +175,7 @@ def _condition_problem(condition: Any) -> str:
         return "has a Condition that is not a dictionary."
     for operator, keys in condition.items():
         if not (isinstance(operator, str) and _OPERATORS.fullmatch(operator)):
-            return f"has the condition operator {operator!r}, which IAM does not know. Correct it."
+            return f"has the condition operator {quoted(operator)}, which IAM does not know. Correct it."
         if not isinstance(keys, Mapping) or not all(_is_value(value) for value in keys.values()):
             return f"has a Condition {operator} that is not a dictionary of condition keys with their values."
     return ""

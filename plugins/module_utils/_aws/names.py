@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 
+from .._credentials import quoted
 from .._names import DNS_LABEL, TAG_CLUSTER, TAG_CLUSTER_ID, correct_cluster, short_id
 from .._variables import named
 
@@ -40,11 +41,14 @@ _EKS_NAME = re.compile(r"[0-9A-Za-z][-_0-9A-Za-z]*")
 def eks_cluster_problem(name: str) -> str:
     """What is wrong with the name of an EKS cluster. Source: the API reference of EKS CreateCluster."""
     if len(name) > 100:
-        return f"EKS cluster name {name!r} has {len(name)} characters, but EKS allows at most 100. {correct_cluster()}"
+        return (
+            f"EKS cluster name {quoted(name)} has {len(name)} characters, but EKS allows at most 100."
+            f" {correct_cluster()}"
+        )
     if not _EKS_NAME.fullmatch(name):
         return (
-            f"EKS cluster name {name!r} may only contain letters, digits, '-' and '_', and must start with a letter"
-            f" or digit. {correct_cluster()}"
+            f"EKS cluster name {quoted(name)} may only contain letters, digits, '-' and '_', and must start with"
+            f" a letter or digit. {correct_cluster()}"
         )
     return ""
 
@@ -53,11 +57,12 @@ def kops_cluster_problem(name: str) -> str:
     """What is wrong with the name of a kOps cluster. kOps: a full DNS name, of at most 253 characters."""
     if len(name) > 253:
         return (
-            f"kOps cluster name {name!r} has {len(name)} characters, but at most 253 are allowed. {correct_cluster()}"
+            f"kOps cluster name {quoted(name)} has {len(name)} characters, but at most 253 are allowed."
+            f" {correct_cluster()}"
         )
     if not _DNS_NAME.fullmatch(name):
         return (
-            f"kOps cluster name {name!r} must be a full DNS name, for example shop.example.com or shop.k8s.local."
+            f"kOps cluster name {quoted(name)} must be a full DNS name, for example shop.example.com or shop.k8s.local."
             f" {correct_cluster()}"
         )
     return ""
@@ -67,7 +72,7 @@ def account_id_problem(account_id: str) -> str:
     """What is wrong with the id of an AWS account."""
     if _ACCOUNT.fullmatch(account_id):
         return ""
-    return f"{named('account_id')} is {account_id!r}. Set it to the 12 digits of the AWS account, in quotes."
+    return f"{named('account_id')} is {quoted(account_id)}. Set it to the 12 digits of the AWS account, in quotes."
 
 
 def account_problem(wanted: str, account_id: str) -> str:

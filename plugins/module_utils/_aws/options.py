@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from .._credentials import quoted
 from .._engine import Refused
 from .._forms import iam_arn
 from .._gateways.aws_iam import Making
@@ -133,7 +134,7 @@ def form_problems(params: Parameters, shapes: Mapping[str, Shape], inline: bool)
 def arn_problems(params: Parameters, option: str, value: str, shape: Shape) -> Iterator[str]:
     """What is wrong with an ARN, or with another value that has a shape. option: as a message names it."""
     if not re.fullmatch(shape.pattern, value):
-        yield f"{option} is {value!r}, which is not a valid {shape.kind}. Correct it or leave it out."
+        yield f"{option} is {quoted(value)}, which is not a valid {shape.kind}. Correct it or leave it out."
         return
     region, account_id = region_of(params), params.get("account_id")
     if not value.startswith("arn:"):
@@ -141,11 +142,11 @@ def arn_problems(params: Parameters, option: str, value: str, shape: Shape) -> I
     _arn, partition, _service, _region, account, _rest = value.split(":", 5)
     if region and partition != forms.partition_of(region):
         yield (
-            f"{option} is {value!r}, which is in partition {partition}, but region {region} is in partition"
+            f"{option} is {quoted(value)}, which is in partition {partition}, but region {region} is in partition"
             f" {forms.partition_of(region)}. Correct it or leave it out."
         )
     elif account_id and account not in ("aws", account_id):
-        yield f"{option} is {value!r}, which is not in account {account_id}. Correct it or leave it out."
+        yield f"{option} is {quoted(value)}, which is not in account {account_id}. Correct it or leave it out."
 
 
 def making(params: Parameters) -> Making:

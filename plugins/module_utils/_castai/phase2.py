@@ -12,6 +12,7 @@ from typing import Any
 
 from .._clusters.facts import ClusterFacts, Parameters
 from .._clusters.table import PROVIDERS, identity_options
+from .._credentials import quoted
 from .._engine import UNKNOWN
 from .._gateways.castai import Cluster
 from .._names import CREDENTIALS_KEY
@@ -48,8 +49,8 @@ def problems(params: Parameters) -> Iterator[str]:
         return
     onboarding = PROVIDERS[params["provider"]].onboarding
     wrong = [
-        f"{option} of {named('provider')} {params['provider']} is {params['onboard'][option]!r}. Set it to one of:"
-        f" {', '.join(one['choices'])}."
+        f"{option} of {named('provider')} {params['provider']} is {quoted(params['onboard'][option])}. Set it to"
+        f" one of: {', '.join(one['choices'])}."
         for option, one in onboarding.options.items()
         if one.get("choices") and one["type"] != "list" and not _fits(params["onboard"].get(option), one["choices"])
     ]

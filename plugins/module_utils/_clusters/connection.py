@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .._answers import tidy
+from .._credentials import quoted
 from .._engine import Action, CallFailed, Made, Refused
 from .._gateways.kubernetes import (
     Kubernetes,
@@ -27,6 +28,7 @@ from .._gateways.kubernetes import (
     path_of,
 )
 from .._gateways.tls import certificates
+from .._given import readable
 from .._variables import named
 from .facts import ApiServer, ClusterFacts, Named
 from .table import PROVIDERS
@@ -277,10 +279,10 @@ def _read(path: str | None) -> str:
     if not path:
         return ""
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return readable(Path(path)).read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         said = getattr(error, "strerror", None) or "it is not text"
         raise Refused(
-            f"{named('ca_cert')} is {path!r}, which cannot be read ({said}). Set it to a file with the API"
+            f"{named('ca_cert')} is {quoted(path)}, which cannot be read ({said}). Set it to a file with the API"
             " server's CA certificates."
         ) from error

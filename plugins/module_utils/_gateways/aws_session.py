@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from .. import _addresses
 from .._answers import tidy
-from .._credentials import masked
+from .._credentials import masked, quoted
 from .._engine import CallFailed, Conflict, Refused, until
 from .._given import is_file
 from .._names import TAG_CLUSTER, TAG_CLUSTER_ID
@@ -218,7 +218,7 @@ class Session:
         bundle = options.get("aws_ca_bundle")
         if bundle and not is_file(bundle):
             raise Refused(
-                f"{named('aws_ca_bundle')} is {bundle!r}, which is not a file. Set it to a file with the CA"
+                f"{named('aws_ca_bundle')} is {quoted(bundle)}, which is not a file. Set it to a file with the CA"
                 " certificates for AWS."
             )
         options = {**options, "region": self.region}

@@ -27,9 +27,9 @@ from urllib.parse import urlsplit
 from .._answers import loaded, tidy
 from .._credentials import is_uuid, masked, quoted
 from .._engine import CallFailed, Refused
-from .._given import as_path
+from .._given import as_path, readable
 from .._variables import named
-from . import https, tls
+from . import https, proxies, tls
 from .sdk import Sdk
 
 azure = Sdk("azure", "azure.core.exceptions", "azure.core.pipeline.transport", "azure.identity")
@@ -430,7 +430,7 @@ def _origin(options: Mapping[str, Any], option: str) -> str:
 
 def _read(path: str, origin: str, what: str) -> bytes:
     try:
-        with as_path(path).open("rb") as file:
+        with readable(as_path(path)).open("rb") as file:
             return file.read(_LARGEST)
     except (OSError, ValueError) as error:
         said = getattr(error, "strerror", None) or "it is not a path"
@@ -465,8 +465,10 @@ def in_words() -> Iterator[None]:
         request = _of_requests(error)
         failed = https.problem_of(request, "Azure's token server", CA_OPTION)
         if not failed and https.unanswered(request):
+            way = proxies.way_to(getattr(getattr(request, "request", None), "url", None) or "", os.environ)
             failed = (
-                f"its token server did not answer ({https.said_by(request)}). Check that this machine can reach it."
+                f"its token server did not answer{way} ({https.said_by(request)}). Check that this machine can reach"
+                " it."
             )
         if failed:
             raise CallFailed(f"Could not get a token from Azure: {failed}") from None

@@ -24,6 +24,7 @@ from ansible.module_utils.urls import Request, SSLValidationError, make_context
 
 from .. import _addresses
 from .._answers import Odd, loaded, object_in, objects_in, some_objects, text_in, tidy
+from .._credentials import quoted
 from .._engine import CallFailed, Conflict, Refused
 from .._given import is_file
 from .._options import sendable
@@ -155,8 +156,8 @@ class CastAi:
             raise Refused("castai_api_key contains a space, line break or special character. Copy it again.")
         if ca_cert and not is_file(ca_cert):
             raise Refused(
-                f"castai_ca_cert is {ca_cert!r}, which is not a file. Set it to a file with the CA certificates for"
-                " CAST AI."
+                f"castai_ca_cert is {quoted(ca_cert)}, which is not a file. Set it to a file with the CA"
+                " certificates for CAST AI."
             )
         self.url = url.rstrip("/")
         self._api_key = api_key
@@ -430,8 +431,11 @@ class CastAi:
             raise _rejection(error, method, path, purpose, self.url) from error
         except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", None) or error
-            said = tidy(str(reason))
-            failure = CallFailed(f"Could not {purpose}: {self.url} did not answer ({said}).{_of_proxy(said)}")
+            said = tidy(getattr(reason, "strerror", None) or str(reason))
+            if self._ca_cert and "NO_CERTIFICATE" in said:
+                raise Refused("castai_ca_cert contains no PEM certificate. Set it to another file.") from error
+            way = proxies.way_to(self.url, os.environ)
+            failure = CallFailed(f"Could not {purpose}: {self.url} did not answer{way} ({said}).{_of_proxy(said)}")
             raise _Passing(failure, 0, PATIENCE_UNANSWERED, lost=not isinstance(reason, _NEVER_SENT)) from error
         except ValueError as error:
             raise CallFailed(f"Could not {purpose}: {tidy(str(error))}", unsure=method != "GET") from error

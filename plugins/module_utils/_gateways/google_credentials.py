@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from .._answers import tidy
-from .._credentials import masked
+from .._credentials import masked, quoted
 from .._engine import CallFailed, Refused
-from .._given import as_path
+from .._given import as_path, readable
 from .._options import sendable
 from .._variables import named
 from . import https
@@ -112,12 +112,12 @@ def load(options: Mapping[str, Any], request: Any) -> Chosen:
     chain = [one.strip() for one in target.split(",")] if target else []
     if not all(map(_EMAIL.fullmatch, chain)):
         raise Refused(
-            f"{of_target} is {target!r}. Set it to the e-mail address of a service account, or to several, separated by"
-            " commas."
+            f"{of_target} is {quoted(target)}. Set it to the e-mail address of a service account, or to several,"
+            " separated by commas."
         )
     quota_project, of_quota = _given(options, "quota_project", "GOOGLE_CLOUD_QUOTA_PROJECT")
     if quota_project and not _QUOTA_PROJECT.fullmatch(quota_project):
-        raise Refused(f"{of_quota} is {quota_project!r}. Set it to the ID or number of a Google Cloud project.")
+        raise Refused(f"{of_quota} is {quoted(quota_project)}. Set it to the ID or number of a Google Cloud project.")
     chosen = _chosen(options, request)
     if chain:
         *delegates, last = chain
@@ -166,8 +166,8 @@ def _chosen(options: Mapping[str, Any], request: Any) -> Chosen:
         account = value.strip() or "default"
         if account != "default" and not _EMAIL.fullmatch(account):
             raise Refused(
-                f"{_name(option)} is {value!r}. Set it to the e-mail address of one of the machine's service accounts,"
-                " or to default."
+                f"{_name(option)} is {quoted(value)}. Set it to the e-mail address of one of the machine's"
+                " service accounts, or to default."
             )
         return _machine(account)
     return _application_default(request)
@@ -186,7 +186,9 @@ def _wanted(options: Mapping[str, Any]) -> tuple[str, str, str]:
         raise Refused(f"{named('auth_kind')} is {kind}, which does not match {others}. Set only one of them.")
     kinds = (APPLICATION, MACHINE, ACCOUNT, TOKEN)
     if kind and kind not in kinds:
-        raise Refused(f"GCP_AUTH_KIND is {kind!r}. Set it to {', '.join(kinds[:-1])} or {kinds[-1]}, or unset it.")
+        raise Refused(
+            f"GCP_AUTH_KIND is {quoted(kind)}. Set it to {', '.join(kinds[:-1])} or {kinds[-1]}, or unset it."
+        )
     for option, value in given.items():
         if kind in ("", _GIVEN[option]):
             return _GIVEN[option], option, value
@@ -258,14 +260,14 @@ def _read(path: str, origin: str) -> Info:
             f" {named('service_account_contents')} to the key."
         )
     try:
-        text = as_path(path).read_text(encoding="utf-8")
+        text = readable(as_path(path)).read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         said = getattr(error, "strerror", None) or "it is not text"
         shown = tidy(path, _LONGEST_SHOWN)
         raise Refused(
             f"{origin} is {shown!r}, which cannot be read ({said}). Set it to a file with credentials."
         ) from None
-    return _parsed(text, f"{origin} {path!r}")
+    return _parsed(text, f"{origin} {quoted(path)}")
 
 
 def _parsed(text: str, origin: str) -> Info:

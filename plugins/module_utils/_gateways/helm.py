@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from .._answers import tidy
-from .._credentials import MASK, SECRET_VARIABLE
+from .._credentials import MASK, SECRET_VARIABLE, quoted
 from .._engine import CallFailed, Conflict, Failure, Refused, Throttled, until
 from .._patience import FEWER, Repeats
 from .._temp_folder import TempFolder, leave_dead, left_dead, temp_folder
@@ -480,8 +480,8 @@ def driver_problem(environment: Mapping[str, str]) -> str:
     if driver in ("", "secret", "secrets"):
         return ""
     return (
-        f"HELM_DRIVER is {driver!r} in the environment, but only releases that Helm keeps in Secrets can be managed"
-        " here: existing releases would not be found. Unset it for this run if this cluster's releases are in"
+        f"HELM_DRIVER is {quoted(driver)} in the environment, but only releases that Helm keeps in Secrets can be"
+        " managed here: existing releases would not be found. Unset it for this run if this cluster's releases are in"
         " Secrets."
     )
 

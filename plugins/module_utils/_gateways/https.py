@@ -141,12 +141,14 @@ class Http(_Session):
             )
         except requests.exceptions.RequestException as error:
             host = host_of(url)
+            way = proxies.way_to(url, os.environ) if url.startswith("https://") else ""
+            no_answer = f"{host} did not answer{way} ({said_by(error)})"
             sentence = problem_of(error, host, self._ca_option)
             if not sentence and never_sent(error) and not repeats:
-                sentence = f"{host} did not answer ({said_by(error)}). Check that it is reachable from this machine."
+                sentence = f"{no_answer}. Check that it is reachable from this machine."
             if sentence:
                 raise CallFailed(f"Could not {purpose}: {sentence}") from error
-            return Response(503, None, f"{host} did not answer ({said_by(error)})")
+            return Response(503, None, no_answer)
         try:
             parsed = loaded(answer.content) if answer.content.strip() else {}
         except Odd:

@@ -21,7 +21,7 @@ from typing import Any
 from .._answers import tidy
 from .._credentials import in_address, quoted, without
 from .._engine import Refused
-from .._given import as_path
+from .._given import as_path, readable
 from . import proxies
 
 try:
@@ -182,7 +182,7 @@ def _exists(path: Path) -> bool:
 
 def _parsed(path: Path) -> Entry:
     try:
-        return _content(path.read_text(encoding="utf-8-sig"))
+        return _content(readable(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise Wrong(f"it cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
@@ -321,7 +321,9 @@ def _material(entry: Entry, key: str) -> str:
     if not inline and not path:
         return ""
     try:
-        return base64.b64decode(inline).decode() if inline else Path(path).read_text(encoding="utf-8")
+        if inline:
+            return base64.b64decode(inline).decode()
+        return readable(Path(path)).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise Wrong(f"the {key} {quoted(path)} cannot be read ({error.strerror})") from None
     except ValueError:

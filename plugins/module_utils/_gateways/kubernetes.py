@@ -31,6 +31,7 @@ from .. import _addresses
 from .._answers import Odd, loaded, tidy
 from .._credentials import MASK, SECRET_VARIABLE, SHORTEST, masked, quoted, without
 from .._engine import AT_ONCE, CallFailed, Conflict, Refused
+from .._given import readable
 from .._options import sendable
 from .._patience import THROTTLED, Repeats, retry_after, throttled
 from .._variables import named
@@ -614,7 +615,7 @@ def _bearer(token: Any) -> str:
 
 def _from_file(path: str) -> str:
     try:
-        token = Path(path).read_text(encoding="utf-8").strip()
+        token = readable(Path(path)).read_text(encoding="utf-8-sig").strip()
     except (OSError, ValueError) as error:
         raise Wrong(f"its tokenFile {quoted(path)} cannot be read ({getattr(error, 'strerror', error)})") from None
     if not token:

@@ -97,6 +97,12 @@ def of_environment(url: str, environment: Mapping[str, str]) -> Proxy | None:
     return parse(text, f"The environment variable {name}")
 
 
+def way_to(url: str, environment: Mapping[str, str]) -> str:
+    """Through which proxy of the environment an https:// address is reached, in words after a blank; empty if none."""
+    proxy = of_environment(url, environment)
+    return f" through proxy {proxy.url}" if proxy else ""
+
+
 def _first(environment: Mapping[str, str], *names: str) -> tuple[str, str]:
     """The first of these variables that is set and not blank, and its value; two empty texts if none is."""
     found = ((name, environment.get(name, "").strip()) for name in names)

@@ -19,6 +19,7 @@ from typing import Any
 from .._clusters.connection import Connection, Tried, named_by, refuse_unadmitted
 from .._clusters.facts import Named
 from .._clusters.table import connection_options, connection_rules, given_problems
+from .._credentials import quoted
 from .._engine import UNKNOWN, Action, CallFailed, Made, Refused, Subject
 from .._gateways.kubernetes import Kubernetes, Object, path_of
 from .._names import MANAGED_BY
@@ -146,7 +147,7 @@ def desired(params: Parameters) -> Desired:
     found = _ARN.fullmatch(arn)
     if not found or found[1] != option[:4]:
         shape = f"arn:aws:iam::ACCOUNT:{option[:4]}/NAME"
-        raise Refused(f"{named(option)} is {arn!r}. Set it to the ARN of an IAM {option[:4]}, {shape}.")
+        raise Refused(f"{named(option)} is {quoted(arn)}. Set it to the ARN of an IAM {option[:4]}, {shape}.")
     problems = given_problems(params)
     if problems:
         raise Refused(" ".join(problems))

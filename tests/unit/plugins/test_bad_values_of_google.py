@@ -170,7 +170,6 @@ def test_what_people_set_by_mistake_is_refused_by_its_name(option: str) -> None:
 
 FILES: Mapping[str, bytes] = {
     "empty": b"",
-    "a byte-order mark": b"\xef\xbb\xbf" + TEXT.encode(),
     "utf-16": TEXT.encode("utf-16"),
     "p12": b"0\x82\x0a\x01\xff",
     "a list": b"[]",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -41,3 +42,13 @@ def test_blank_hosts_are_the_group_castai_clusters(path: Path) -> None:
             for given in ({}, {"castai_hosts": ""}, {"castai_hosts": "shop"})
         ]
         assert hosts == ["castai_clusters", "castai_clusters", "shop"]
+
+
+@pytest.mark.parametrize(
+    ("given", "pattern"),
+    [({}, "castai_clusters"), ({"castai_hosts": ["a", "b"]}, "a,b"), ({"castai_hosts": "a:c"}, "a:c")],
+)
+def test_the_hosts_may_be_a_list(given: dict[str, Any], pattern: str) -> None:
+    (play,) = yaml.safe_load((ROOT / "playbooks/private/look.yml").read_text(encoding="utf-8"))
+    variables = {**trusted(play["vars"]), **given}
+    assert Templar(DataLoader(), variables=variables).template(trust_as_template("{{ __castai_hosts }}")) == pattern

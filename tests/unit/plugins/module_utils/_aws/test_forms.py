@@ -88,7 +88,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "no condition": ({"managed_policy": document(Condition={"StringLike": "a"})}, "Condition StringLike that is not"),
     "a text for a statement": ({"managed_policy": {"Statement": ["a"]}}, "statement 1 is not a dictionary."),
     "a long path": ({"path": f"/{'x' * 520}/"}, "castai_iam_path (option path) has 522 characters. Use at most 512."),
-    "a path with a letter": ({"path": "/größe/"}, "castai_iam_path (option path) is '/größe/'. Set it to an IAM path"),
+    "a path with a letter": (
+        {"path": "/größe/"},
+        "castai_iam_path (option path) is '/gr\\xf6\\xdfe/'. Set it to an IAM path",
+    ),
     "a path of service-linked roles": (
         {"path": "/aws-service-role/castai/"},
         "castai_iam_path (option path) is '/aws-service-role/castai/', but IAM reserves /aws-service-role/ for",

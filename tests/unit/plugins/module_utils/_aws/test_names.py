@@ -128,10 +128,21 @@ def test_kops_cluster_names(name: str) -> None:
 
 
 @pytest.mark.parametrize("problem", [names.eks_cluster_problem, names.kops_cluster_problem])
-@pytest.mark.parametrize("name", ["", "a b", "-", "x" * 300])
-def test_a_problem_of_a_cluster_name_shows_it_and_says_what_to_correct(problem: Problem, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("", "''"),
+        ("a b", "'a b'"),
+        ("-", "'-'"),
+        ("sh\u043ep", r"'sh\u043ep'"),
+        ("shop\u200b", r"'shop\u200b'"),
+        ("x" * 5000, f"'{'x' * 120}...' has 5000 characters"),
+    ],
+)
+def test_a_problem_of_a_cluster_name_shows_it_and_says_what_to_correct(problem: Problem, name: str, shown: str) -> None:
+    """With letters of other alphabets, and invisible ones, as codes: otherwise a name may look right."""
     text = problem(name)
-    assert repr(name) in text
+    assert f" name {shown}" in text
     assert re.search(r"\. Correct [^.]+\.$", text)
     assert "\n" not in text
 

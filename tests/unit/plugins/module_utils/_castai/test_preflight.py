@@ -111,7 +111,7 @@ CASES = {
         {"namespace": "n" * 64},
     ),
     "credentials_secret": Case(
-        f"Secret name '{'s' * 120}'... has 254 characters, but at most 253 are allowed. Correct"
+        f"Secret name '{'s' * 120}...' has 254 characters, but at most 253 are allowed. Correct"
         " castai_credentials_secret (option credentials_secret).",
         {"credentials_secret": "s" * 254},
     ),

@@ -379,7 +379,7 @@ def test_entras_refusals_are_told_with_what_to_do(cloud: Cloud, code: int, said:
 def test_a_log_in_that_nobody_answers_is_told_as_such(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(azure_credentials, "_LIMITS", {"retry_total": 0})
     cloud.tunnel.said = "502 Bad Gateway"
-    with pytest.raises(CallFailed, match="its token server did not answer"):
+    with pytest.raises(CallFailed, match="its token server did not answer through proxy http:"):
         connected(cloud).list_clusters(SUBSCRIPTION)
 
 

@@ -429,7 +429,8 @@ def test_an_address_where_nothing_listens_shows_soon(patient: Patient) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         nobody = Patient(f"https://127.0.0.1:{unused.getsockname()[1]}")
-        with pytest.raises(CallFailed, match=r"Could not list the clusters: https://127\.0\.0\.1:\d+ did not answer"):
+        said = r"Could not list the clusters: https://127\.0\.0\.1:\d+ did not answer \(Connection refused\)"
+        with pytest.raises(CallFailed, match=said):
             nobody.castai.list_clusters()
     assert sum(nobody.pauses) <= PATIENCE_UNANSWERED
 
@@ -449,7 +450,8 @@ def test_a_proxy_that_does_not_let_through_is_told(
         monkeypatch.setenv("HTTPS_PROXY", f"http://me:CANARY-wrong@localhost:{tunnel.port}")
         with pytest.raises(CallFailed) as caught:
             Patient("https://api.cast.ai").castai.list_clusters()
-    assert f"https://api.cast.ai did not answer (Tunnel connection failed: {advice}" in str(caught.value)
+    way = f"through proxy http://localhost:{tunnel.port}"
+    assert f"https://api.cast.ai did not answer {way} (Tunnel connection failed: {advice}" in str(caught.value)
     assert "CANARY" not in str(caught.value)
 
 
@@ -511,6 +513,13 @@ def test_an_authority_in_castai_ca_cert_beats_those_of_the_system(wire: Wire, tm
     with pytest.raises(CallFailed, match=r"(?i)certificate"):
         Patient(wire.url, ca_cert=str(other)).castai.list_clusters()
     assert wire.script.received == []
+
+
+def test_a_castai_ca_cert_without_a_certificate(wire: Wire, tmp_path: Path) -> None:
+    empty = tmp_path / "ca.pem"
+    empty.write_text("\n")
+    with pytest.raises(Refused, match=r"^castai_ca_cert contains no PEM certificate\. Set it to another file\.$"):
+        Patient(wire.url, ca_cert=str(empty)).castai.list_clusters()
 
 
 def test_a_castai_ca_cert_that_is_not_there() -> None:
