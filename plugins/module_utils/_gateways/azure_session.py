@@ -360,15 +360,15 @@ class Session:
             if query is not None and not other_version and self._falls_back(call, status, problem):
                 other_version = True
                 continue
-            unsure = unsure or (status >= 500 and not call.only_reads)
-            patience = _patience(call, status, problem)
+            unsure = unsure or (status >= 500 and response.sent and not call.only_reads)
+            patience = _patience(call, response, problem)
             if not (patience and repeats.wait(patience, response.asked)):
                 break
         if 200 <= status < 300:
             return taken(answer, read, purpose, host_of(url), not call.only_reads)
         if status == 404 and absent and problem.code != _NO_SUBSCRIPTION:
             return None
-        raise _failure(call, purpose, status, problem, response.asked, unsure)
+        raise _failure(call, purpose, response, problem, unsure)
 
     def _falls_back(self, call: Call, status: int, problem: Problem) -> bool:
         """Whether this cloud does not know the api-version, but lists those that it knows."""
@@ -419,18 +419,22 @@ def claims_in(response: Response) -> str:
     return text
 
 
-def _patience(call: Call, status: int, problem: Problem) -> float:
+def _patience(call: Call, response: Response, problem: Problem) -> float:
     """For how many seconds to repeat a call with this answer, 0 if that is useless."""
-    if status == 429 or problem.code == _ONE_AT_A_TIME:
+    if response.status == 429 or problem.code == _ONE_AT_A_TIME:
         return THROTTLED
-    if status in (500, 502, 503, 504) and call.repeatable:
-        return PATIENCE
+    if response.status in (500, 502, 503, 504) and call.repeatable:
+        return PATIENCE if response.sent else https.UNREACHABLE
     return 0.0
 
 
-def _failure(call: Call, purpose: str, status: int, problem: Problem, asked: float, unsure: bool) -> Exception:
-    advice = _advice(call, status, problem, asked)
-    code = " ".join(filter(None, [str(status), problem.code]))
+def _failure(call: Call, purpose: str, response: Response, problem: Problem, unsure: bool) -> Exception:
+    status = response.status
+    if response.answered:
+        advice = _advice(call, status, problem, response.asked)
+        code = " ".join(filter(None, [str(status), problem.code]))
+    else:
+        advice, code = https.REACHABLE, ""
     request = f" (request {problem.request_id})" if problem.request_id else ""
     said = f"{problem.message.rstrip('.')}{request}"
     sentence, within = https.refusal(purpose, call.permissions, code, said, advice)

@@ -224,8 +224,8 @@ class Session:
                 renewed = True
                 self._expire()
                 continue
-            unsure = unsure or (status >= 500 and not call.only_reads)
-            patience = _patience(call, status, problem)
+            unsure = unsure or (status >= 500 and response.sent and not call.only_reads)
+            patience = _patience(call, response, problem)
             if not (patience and repeats.wait(patience, asked)):
                 break
         if 200 <= status < 300:
@@ -233,8 +233,11 @@ class Session:
         if status == 404 and absent:
             return None
         said = problem.message.rstrip(".")
-        advice = _advice(call, status, problem, asked, self.can_renew)
-        code = " ".join(filter(None, [str(status), problem.state]))
+        if response.answered:
+            advice = _advice(call, status, problem, asked, self.can_renew)
+            code = " ".join(filter(None, [str(status), problem.state]))
+        else:
+            advice, code = https.REACHABLE, ""
         sentence, within = https.refusal(purpose, call.permissions, code, said, advice)
         if status in (409, 412):
             raise Conflict(sentence)
@@ -265,12 +268,12 @@ def _ahead(response: Response, before: float) -> float:
         return before
 
 
-def _patience(call: Call, status: int, problem: Problem) -> float:
+def _patience(call: Call, response: Response, problem: Problem) -> float:
     """For how many seconds to repeat a call with this answer, 0 if that is useless."""
-    if _limited(status, problem):
+    if _limited(response.status, problem):
         return THROTTLED
-    if status in (500, 502, 503, 504) and call.repeatable:
-        return PATIENCE
+    if response.status in (500, 502, 503, 504) and call.repeatable:
+        return PATIENCE if response.sent else https.UNREACHABLE
     return 0.0
 
 

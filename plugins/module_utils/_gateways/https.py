@@ -44,6 +44,9 @@ CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 """The environment variables that apply if the option for CA certificates is not set."""
 TIMEOUT = (10.0, 60.0)
 """Seconds to connect, and to wait for an answer."""
+UNREACHABLE = 5.0
+"""How many seconds to repeat a call that does not reach the server, including pauses."""
+REACHABLE = " Check that it is reachable from this machine."
 
 
 @dataclass(frozen=True)
@@ -76,13 +79,16 @@ class Call:
 @dataclass(frozen=True)
 class Response:
     """body: parsed JSON, empty for no content, None for something else. reason: from the HTTP status line, or why there
-    was no answer. asked: how many seconds the server asks to wait."""
+    was no answer. asked: how many seconds the server asks to wait. answered: if not, the status is 503. sent: whether
+    the request may have reached the server."""
 
     status: int
     body: Any
     reason: str = ""
     asked: float = 0.0
     headers: Mapping[str, str] | None = None
+    answered: bool = True
+    sent: bool = True
 
 
 class Rejection(CallFailed, Generic[P]):
@@ -145,10 +151,10 @@ class Http(_Session):
             no_answer = f"{host} did not answer{way} ({said_by(error)})"
             sentence = problem_of(error, host, self._ca_option)
             if not sentence and never_sent(error) and not repeats:
-                sentence = f"{no_answer}. Check that it is reachable from this machine."
+                sentence = f"{no_answer}.{REACHABLE}"
             if sentence:
                 raise CallFailed(f"Could not {purpose}: {sentence}") from error
-            return Response(503, None, no_answer)
+            return Response(503, None, no_answer, answered=False, sent=not never_sent(error))
         try:
             parsed = loaded(answer.content) if answer.content.strip() else {}
         except Odd:
@@ -214,10 +220,11 @@ def taken(
 def refusal(purpose: str, permissions: Iterable[str], code: str, said: str, advice: str) -> tuple[str, str]:
     """What an API's refusal of a call is in words, alone and after an action's own sentence.
 
-    code: HTTP's and the API's own; said: the API's words, without a full stop; advice: sentences after a blank.
+    code: HTTP's and the API's own, empty without an answer; said: the API's words, without a full stop; advice:
+    sentences after a blank.
     """
     listed = ", ".join(permissions)
-    needed, reason = f"({listed})" if listed else "", f"{code}: {said}.{advice}"
+    needed, reason = f"({listed})" if listed else "", f"{': '.join(filter(None, [code, said]))}.{advice}"
     return f"Could not {' '.join(filter(None, [purpose, needed]))}: {reason}", f" {needed or purpose}: {reason}"
 
 

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 
 from ansible_collections.castai.onboarding.plugins.module_utils import _patience
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Conflict, Refused
-from ansible_collections.castai.onboarding.plugins.module_utils._gateways import azure_credentials, azure_session
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways import azure_credentials, azure_session, https
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.azure import ARM_CALLS, CALLS, Azure
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.azure_authorization import Permission
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.azure_session import (
@@ -613,6 +613,19 @@ def test_what_passes_is_repeated_and_what_was_asked_for_is_waited(cloud: Cloud, 
     assert connected(cloud).list_clusters(SUBSCRIPTION) == ()
     assert pauses[0] == 30
     assert len(pauses) == 3
+
+
+def test_where_azure_cannot_be_reached_the_run_ends_soon_without_a_made_up_status(
+    cloud: Cloud, pauses: list[float]
+) -> None:
+    azure = connected(cloud)
+    azure.token(f"https://{ARM}")
+    cloud.tunnel.said = "502 Bad Gateway"
+    with pytest.raises(CallFailed) as caught:
+        azure.list_clusters(SUBSCRIPTION)
+    assert f"{ARM} did not answer through proxy http:" in str(caught.value)
+    assert str(caught.value).endswith("Check that it is reachable from this machine.")
+    assert 0 < sum(pauses) <= https.UNREACHABLE
 
 
 def test_a_call_that_stays_throttled_ends_in_a_sentence(cloud: Cloud, pauses: list[float]) -> None:

@@ -21,7 +21,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ansible_collections.castai.onboarding.plugins.module_utils import _patience
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Conflict, Refused
-from ansible_collections.castai.onboarding.plugins.module_utils._gateways import google_credentials, google_session
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways import (
+    google_credentials,
+    google_session,
+    https,
+)
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.google import CALLS, Google
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.google_iam import CREATE_KEY
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.google_session import Rejected
@@ -483,6 +487,17 @@ def test_reads_are_repeated_and_writes_whose_answer_is_lost_are_not(cloud: Cloud
             google.create_key("p", "a@p")
         assert caught.value.unsure
     assert len(pauses) == 2
+
+
+def test_where_google_cannot_be_reached_the_run_ends_soon_without_a_made_up_status(
+    cloud: Cloud, pauses: list[float]
+) -> None:
+    cloud.tunnel.said = "502 Bad Gateway"
+    with pytest.raises(CallFailed) as caught:
+        connected(cloud).list_keys("p", "a@p")
+    assert "serviceAccountKeys.list): iam.googleapis.com did not answer through proxy http:" in str(caught.value)
+    assert str(caught.value).endswith("Check that it is reachable from this machine.")
+    assert 0 < sum(pauses) <= https.UNREACHABLE
 
 
 def test_a_token_that_google_does_not_take_is_renewed_once(cloud: Cloud) -> None:
