@@ -43,7 +43,7 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "Secret restricted/castai-credentials is missing",
     ),
     "pods-beyond-the-quota": (
-        "ResourceQuota one-pod of namespace limited leaves too little for cluster-controller, castai-spot-handler,",
+        "ResourceQuota one-pod of namespace limited leaves too little for cluster-controller, castai-kvisor: 1 of pods",
         "Secret limited/castai-credentials is missing",
     ),
     "several": (

@@ -212,7 +212,10 @@ def test_wherever_the_chart_is(releaser: Releaser, chart: dict[str, Any]) -> Non
         ({"chart_version": "9.9.9"}, "no chart version found for castai-agent-9.9.9"),
         ({"chart_ref": "nothing"}, "Could not get chart nothing 0.161.1"),
         ({"chart_repo_url": "https://nowhere.example"}, "https://nowhere.example"),
-        ({"chart_ref": ARCHIVE, "chart_repo_url": None, "chart_version": "0.153.2"}, "but chart_version is 0.153.2"),
+        (
+            {"chart_ref": ARCHIVE, "chart_repo_url": None, "chart_version": "0.153.2"},
+            "but agent_chart_version (option chart_version) is 0.153.2",
+        ),
         ({"chart_ref": "./nothing", "chart_repo_url": None}, "is not a Helm chart"),
         ({"helm_path": "/nothing/helm"}, "Helm was not found at /nothing/helm"),
         ({"create_namespace": False}, "Namespace castai-agent does not exist"),
