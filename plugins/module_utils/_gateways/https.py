@@ -169,6 +169,11 @@ class _Adapter(_HTTPAdapter):
     def __init__(self, ca_file: str, **arguments: Any) -> None:
         self._ca_file = ca_file
         self._context = _context() if ca_file else tls.shared(by_system)
+        if ca_file:
+            # requests does so again for each connection. Two threads that do it first at the same time can crash, as
+            # CPython before 3.13.4 does not lock; an error is told by the connection.
+            with contextlib.suppress(OSError):
+                self._context.load_verify_locations(ca_file)
         super().__init__(**arguments)
 
     def init_poolmanager(self, *arguments: Any, **keywords: Any) -> None:
