@@ -47,7 +47,7 @@ class ActionModule(ActionBase):
         if findings:
             result.update(failed=True, msg=numbered(findings), findings=findings)
             return result
-        result["check_mode"] = only_plans(self._task)
+        result["only_plans"] = only_plans(self._task)
         result["connected"] = _connected(values, variables)
         provider = PROVIDERS.get(key)
         if provider:

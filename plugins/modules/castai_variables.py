@@ -39,12 +39,6 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-check_mode:
-  description:
-    - Whether the task ran in check mode. Unlike the variable C(ansible_check_mode), this also counts C(check_mode) of
-      the play, of a block or of the task.
-  returned: success
-  type: bool
 connected:
   description: What an earlier play or role of the same run reported about the cluster in C(castai_registered). Empty if
     nothing was reported.
@@ -92,6 +86,12 @@ of_provider:
       elements: str
       sample:
         - kube_router
+only_plans:
+  description:
+    - Whether the task ran in check mode. Unlike the variable C(ansible_check_mode), this also counts C(check_mode) of
+      the play, of a block or of the task.
+  returned: success
+  type: bool
 variables:
   description:
     - The values of all variables, defaults included, converted to the types in the roles' argument specs. Variables

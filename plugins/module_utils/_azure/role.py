@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
+from .._gateways.azure_container import parts_of
+
 _DEFAULT: Mapping[str, tuple[str, ...]] = {
     "Microsoft.Compute": (
         "*/read",
@@ -79,11 +81,8 @@ def group_scope(subscription: str, group: str) -> str:
 
 def group_of(resource_id: str) -> str:
     """The scope of a resource's group. Empty if the ID contains no group."""
-    # Azure takes doubled slashes.
-    parts = [part for part in resource_id.split("/") if part]
-    if len(parts) < 4 or (parts[0].lower(), parts[2].lower()) != ("subscriptions", "resourcegroups"):
-        return ""
-    return group_scope(parts[1], parts[3])
+    subscription, group = parts_of(resource_id)
+    return group_scope(subscription, group) if subscription and group else ""
 
 
 def distinct(scopes: Iterable[str]) -> tuple[str, ...]:

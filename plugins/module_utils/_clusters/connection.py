@@ -168,6 +168,10 @@ class Tried(Action):
     def send(self, cluster: Kubernetes, made: Made, dry_run: bool = False) -> Any:
         raise NotImplementedError
 
+    def run(self, gateway: Any, made: Made) -> Mapping[str, Any] | None:
+        self.send(gateway.cluster(), made)
+        return None
+
 
 def refuse_unadmitted(cluster: Kubernetes, actions: Iterable[Action]) -> None:
     """Raise Refused if a dry run shows that the cluster would not admit a write."""

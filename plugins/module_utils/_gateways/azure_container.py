@@ -180,7 +180,7 @@ class AksCluster:
 
 def parts_of(identity: str) -> tuple[str, str]:
     """Subscription and resource group of an ID, empty if it has none. Azure does not preserve case in IDs."""
-    parts = [part for part in identity.split("/") if part]
+    parts = [part for part in identity.split("/") if part]  # Azure takes doubled slashes
     found = {key.lower(): value for key, value in zip(parts[::2], parts[1::2], strict=False)}
     return found.get("subscriptions", ""), found.get("resourcegroups", "")
 

@@ -136,7 +136,7 @@ class Chart:
     ref: str
     version: str = ""
     repo_url: str = ""
-    role: str = ""
+    role: str = field(default="", compare=False)
 
     @property
     def local(self) -> bool:

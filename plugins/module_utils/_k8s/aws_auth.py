@@ -120,9 +120,6 @@ class Create(Tried):
         stored = cluster.create(path_of("v1", "ConfigMap", None, NAMESPACE), body, dry_run)
         _prove(stored, self.kind, self.after, dry_run)
 
-    def run(self, gateway: Connection, made: Made) -> None:
-        self.send(gateway.cluster(), made)
-
 
 @dataclass(frozen=True)
 class Delete(Tried):
@@ -133,9 +130,6 @@ class Delete(Tried):
             cluster.try_to_delete(PATH)
         else:
             cluster.delete(PATH, {"preconditions": {"resourceVersion": self.version}})
-
-    def run(self, gateway: Connection, made: Made) -> None:
-        self.send(gateway.cluster(), made)
 
 
 def desired(params: Parameters) -> Desired:

@@ -144,9 +144,6 @@ class Write(Tried):
             f"DaemonSet {NAMESPACE}/{NAME} was written, but the API server stored other tolerations: {why}"
         )
 
-    def run(self, gateway: Connection, made: Made) -> None:
-        self.send(gateway.cluster(), made)
-
 
 def covers(held: Toleration, wanted: Toleration) -> bool:
     """Whether held permanently tolerates every taint that wanted tolerates.

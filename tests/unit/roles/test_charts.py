@@ -41,7 +41,7 @@ def templated(role: str, expression: str, values_of_provider: Mapping[str, Any] 
     values = {"castai_provider": "eks", "inventory_hostname": "prod", **values}
     checked = {
         "__castai_given": {
-            "check_mode": False,
+            "only_plans": False,
             "variables": values,
             "connected": {},
             "of_provider": {
