@@ -18,14 +18,13 @@ from typing import Any, TypeVar
 
 from .. import _addresses
 from .._answers import tidy
-from .._credentials import masked, quoted
+from .._credentials import masked
 from .._engine import CallFailed, Conflict, Refused, until
-from .._given import is_file
 from .._names import TAG_CLUSTER, TAG_CLUSTER_ID
 from .._options import sendable
 from .._patience import FEWER
 from .._variables import named
-from . import proxies
+from . import files, proxies
 from .sdk import Sdk
 
 boto3 = Sdk("boto3")
@@ -215,12 +214,6 @@ class Session:
         self.region = region_of(options)
         if not self.region:
             raise Refused(NO_REGION)
-        bundle = options.get("aws_ca_bundle")
-        if bundle and not is_file(bundle):
-            raise Refused(
-                f"{named('aws_ca_bundle')} is {quoted(bundle)}, which is not a file. Set it to a file with the CA"
-                " certificates for AWS."
-            )
         options = {**options, "region": self.region}
         self._options = options
         self._clients: dict[str, Any] = {}
@@ -282,12 +275,16 @@ def _need_boto3() -> None:
 def _session(options: Mapping[str, Any]) -> Any:
     """A boto3 session; with assume_role_arn, of that role, renewed by botocore when it ages."""
     try:
+        inner = _botocore_session(options.get("profile"))
+        verify = _verify(inner, options)
+        # Not as an argument of each client: botocore creates some itself, for example for the role of a profile.
+        inner.set_config_variable("ca_bundle", verify)
         session = boto3.session.Session(
             aws_access_key_id=options.get("access_key"),
             aws_secret_access_key=options.get("secret_key"),
             aws_session_token=options.get("session_token"),
             region_name=options["region"],
-            botocore_session=_botocore_session(options.get("profile")),
+            botocore_session=inner,
         )
         credentials = _credentials(session, options)
         if credentials is None:
@@ -305,6 +302,7 @@ def _session(options: Mapping[str, Any]) -> Any:
             extra_args={"RoleSessionName": "castai-onboarding", **({"ExternalId": external_id} if external_id else {})},
         )
         inner = _botocore_session()
+        inner.set_config_variable("ca_bundle", verify)
         provider = _Assumed(fetcher.fetch_credentials)
         inner.register_component("credential_provider", botocore.credentials.CredentialResolver([provider]))
         inner.get_credentials()
@@ -314,6 +312,19 @@ def _session(options: Mapping[str, Any]) -> Any:
             f"assume role {options['assume_role_arn']}" if options.get("assume_role_arn") else "use the AWS credentials"
         )
         raise CallFailed(f"Could not {what}: {reason_of(error)}") from error
+
+
+def _verify(session: Any, options: Mapping[str, Any]) -> str | bool:
+    """What AWS's certificates are checked against: a file, True for botocore's own, or False."""
+    if not options.get("aws_validate_certs", True):
+        return False
+    bundle = files.ca_file(options.get("aws_ca_bundle"), "aws_ca_bundle", "AWS", ("AWS_CA_BUNDLE",))
+    # What is left is from AWS's configuration file. botocore itself takes a blank REQUESTS_CA_BUNDLE literally.
+    bundle = bundle or files.usable_ca(
+        session.get_config_variable("ca_bundle"), "ca_bundle in AWS's configuration file", "AWS"
+    )
+    variable = "REQUESTS_CA_BUNDLE"
+    return bundle or files.usable_ca(os.environ.get(variable, "").strip(), variable, "AWS") or True
 
 
 def _check_form(frozen: Any) -> None:
@@ -334,6 +345,9 @@ def _credentials(session: Any, options: Mapping[str, Any]) -> Any:
     """
     profile, entry = _profile(session)
     by_key = options.get("access_key") or (not options.get("profile") and os.environ.get("AWS_ACCESS_KEY_ID"))
+    if not by_key:
+        files.check({f"web_identity_token_file of profile {profile}": str(entry.get("web_identity_token_file") or "")})
+        files.check_variables(*([] if options.get("profile") else _TOKEN_FILES))
     if entry.get(_ASKS) and not by_key:
         raise Refused(
             f"AWS profile {profile} needs a code from an MFA device (mfa_serial), but this run cannot ask for one."
@@ -352,6 +366,8 @@ def _credentials(session: Any, options: Mapping[str, Any]) -> Any:
 
 
 _ASKS = "asks for a code"
+
+_TOKEN_FILES = ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
 
 _SOURCE_ERRORS = (OSError, EOFError, ValueError, LookupError, AttributeError, TypeError)
 
@@ -413,6 +429,8 @@ class _Assumed:
 
 def _botocore_session(profile: str | None = None) -> Any:
     _forget_blank_variables()
+    files.check(_CONFIGURATION)
+    files.check_variables("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "BOTO_CONFIG")
     session = botocore.session.Session(
         event_hooks=copy.copy(_builtin_handlers()), include_builtin_handlers=False, profile=profile
     )
@@ -420,6 +438,9 @@ def _botocore_session(profile: str | None = None) -> Any:
     session.set_config_variable("sts_regional_endpoints", "regional")
     session.register_component("data_loader", _models(session.get_config_variable("data_path")))
     return session
+
+
+_CONFIGURATION = {f"The AWS configuration file {name}": name for name in ("~/.aws/config", "~/.aws/credentials")}
 
 
 def _forget_blank_variables() -> None:
@@ -447,7 +468,7 @@ def read_ahead() -> None:
     first call."""
     if boto3.import_problem() or botocore.import_problem():
         return
-    with contextlib.suppress(botocore.exceptions.BotoCoreError, ValueError):
+    with contextlib.suppress(botocore.exceptions.BotoCoreError, Refused, ValueError):
         session = _botocore_session()
         session.set_credentials("none", "none")
         for service in SERVICES:
@@ -476,11 +497,9 @@ def _client(session: Any, service: str, options: Mapping[str, Any], **more: Any)
 
 
 def _client_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
-    verify: Any = options.get("aws_ca_bundle") or None
     return {
         "region_name": options["region"],
         "endpoint_url": options.get("endpoint_url") or None,
-        "verify": verify if options.get("aws_validate_certs", True) else False,
         "config": botocore.config.Config(
             retries={"mode": "standard", "total_max_attempts": 8},
             connect_timeout=10,

@@ -16,12 +16,11 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from .._answers import Odd, loaded, tidy
-from .._credentials import masked, quoted
-from .._engine import AT_ONCE, CallFailed, Refused
-from .._given import is_file
+from .._credentials import masked
+from .._engine import AT_ONCE, CallFailed
 from .._patience import retry_after
 from .._variables import named
-from . import proxies, tls
+from . import files, proxies, tls
 
 try:
     import requests
@@ -191,6 +190,7 @@ class _Adapter(_HTTPAdapter):
 
 def by_system() -> ssl.SSLContext:
     """Trusts the system's certificates and requests' own."""
+    files.check_variables(*files.TRUST)
     made = _context()
     made.load_default_certs()
     with contextlib.suppress(OSError):
@@ -233,17 +233,6 @@ def refusal(purpose: str, permissions: Iterable[str], code: str, said: str, advi
     return f"Could not {' '.join(filter(None, [purpose, needed]))}: {reason}", f" {needed or purpose}: {reason}"
 
 
-def ca_file(path: str | None, option: str, cloud: str) -> str:
-    """The file that an option sets, or an empty text. Raises Refused."""
-    if path and not is_file(path):
-        variable = next((name for name in CA_VARIABLES if os.environ.get(name) == path), "")
-        origin = f"{variable}, which is used for {named(option)}," if variable else named(option)
-        raise Refused(
-            f"{origin} is {quoted(path)}, which is not a file. Set it to a file with the CA certificates for {cloud}."
-        )
-    return path or ""
-
-
 def problem_of(error: BaseException, host: str, ca_option: str) -> str:
     """Why a request fails however often it is tried, as a sentence, or an empty text: another try may help."""
     if isinstance(error, requests.exceptions.InvalidSchema) and "SOCKS" in str(error):
@@ -257,8 +246,6 @@ def problem_of(error: BaseException, host: str, ca_option: str) -> str:
                 f"The TLS certificate of {host} is not trusted: {cause.verify_message}. Set {named(ca_option)}"
                 " to a file with the CA certificates of whoever signed it, such as a proxy that ends TLS."
             )
-        if isinstance(cause, ssl.SSLError) and "NO_CERTIFICATE_OR_CRL_FOUND" in said:
-            return f"{named(ca_option)} contains no PEM certificate."
         if "Tunnel connection failed: 407" in said or "SOCKS5 authentication" in said:
             return "the proxy in HTTPS_PROXY requires a different login: put USER:PASSWORD@ before its name."
         if "Tunnel connection failed: 4" in said:

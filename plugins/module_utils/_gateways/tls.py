@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from .._engine import Refused
 from .._temp_folder import temp_folder
 from .._variables import named
+from . import files
 
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
@@ -26,10 +27,6 @@ _TOO_EARLY, _EXPIRED = 9, 10
 _OTHER_NAME = frozenset({62, 64})
 
 _SKIP = f"or set {named('kubernetes_validate_certs')} to false to skip the check."
-
-
-_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
-"""What names other certificates than the system's own to OpenSSL."""
 
 
 class _Named:
@@ -58,7 +55,7 @@ def shared(make: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
 
     make: must give the same each time, and nobody may change it afterwards.
     """
-    return _made(make, tuple(map(os.environ.get, _VARIABLES)))
+    return _made(make, tuple(map(os.environ.get, files.TRUST)))
 
 
 @functools.cache
@@ -97,6 +94,7 @@ def _own(ca_pem: str, validate_certs: bool, certificate: str = "", key: str = ""
     elif ca_pem:
         made.load_verify_locations(cadata=_certificates(ca_pem))
     else:
+        files.check_variables(*files.TRUST)
         made.load_default_certs()
     if certificate:
         _identify(made, certificate, key)
