@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from .._credentials import quoted
 from .._engine import Refused
+from .._given import is_file
 from .._temp_folder import temp_folder
 from .._variables import named
 
@@ -32,15 +34,34 @@ _VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 """What names other certificates than the system's own to OpenSSL."""
 
 
-class _Named:
-    """A context as urllib3 uses one. Sends the name of the server, also if it is an IP address, which urllib3 before 2
-    leaves out. Errors say whose they are."""
+class Settled:
+    """A context for urllib3, which threads may share.
 
-    def __init__(self, context: ssl.SSLContext, url: str, name: str) -> None:
-        self._context, self._url, self._name = context, url, name
+    urllib3 loads the CA file into a context and sets its protocols for each connection. CPython before 3.13.4 does not
+    lock, so that another thread that connects may crash, or send a ClientHello that servers cannot decode. Here both
+    are done before: whoever makes the context loads its certificates, and it offers HTTP/1.1 alone.
+    """
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
 
     def __getattr__(self, attribute: str) -> Any:
         return getattr(self._context, attribute)
+
+    def load_verify_locations(self, *_arguments: Any, **_keywords: Any) -> None:
+        """Loaded when the context was made."""
+
+    def set_alpn_protocols(self, _protocols: Any) -> None:
+        """Set when the context was made."""
+
+
+class _Named(Settled):
+    """Sends the name of the server, also if it is an IP address, which urllib3 before 2 leaves out. Errors say whose
+    they are."""
+
+    def __init__(self, context: ssl.SSLContext, url: str, name: str) -> None:
+        super().__init__(context)
+        self._url, self._name = url, name
 
     def wrap_socket(self, *arguments: Any, **keywords: Any) -> ssl.SSLSocket:
         try:
@@ -84,19 +105,45 @@ def by_system() -> ssl.SSLContext:
     return _own("", validate_certs=True)
 
 
-def _own(ca_pem: str, validate_certs: bool, certificate: str = "", key: str = "") -> ssl.SSLContext:
+def empty() -> ssl.SSLContext:
+    """Trusts nobody yet."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made.set_alpn_protocols(["http/1.1"])
+    # Authorities of old EKS clusters and of companies have no key identifiers, which Python 3.13 requires by default.
+    made.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return made
+
+
+def unchecked() -> ssl.SSLContext:
+    """Accepts any certificate."""
+    made = empty()
+    made.check_hostname = False
+    made.verify_mode = ssl.CERT_NONE
+    return made
+
+
+def by_file(file: str, origin: str) -> ssl.SSLContext:
+    """Trusts the certificates of a PEM file. origin: what names the file. Raises Refused."""
+    made = empty()
+    if not is_file(file):
+        raise Refused(f"{origin} is {quoted(file)}, which is not a file. Set it to a file with CA certificates.")
+    try:
+        made.load_verify_locations(file)
+    except ssl.SSLError:
+        raise Refused(f"{origin} contains no PEM certificate. Set it to another file.") from None
+    except OSError as error:
+        raise Refused(f"{origin} cannot be read: {error.strerror or error}.") from None
+    return made
+
+
+def _own(ca_pem: str, validate_certs: bool, certificate: str = "", key: str = "") -> ssl.SSLContext:
+    made = empty() if validate_certs else unchecked()
     # As in Go, any trusted certificate can end a chain, and the common name does not count.
     made.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    # Authorities of old EKS clusters have no key identifiers, which Python 3.13 requires by default.
-    made.verify_flags &= ~ssl.VERIFY_X509_STRICT
     made.hostname_checks_common_name = False
-    if not validate_certs:
-        made.check_hostname = False
-        made.verify_mode = ssl.CERT_NONE
-    elif ca_pem:
+    if validate_certs and ca_pem:
         made.load_verify_locations(cadata=_certificates(ca_pem))
-    else:
+    elif validate_certs:
         made.load_default_certs()
     if certificate:
         _identify(made, certificate, key)
