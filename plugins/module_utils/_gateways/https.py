@@ -107,15 +107,17 @@ class Rejection(CallFailed, Generic[P]):
 class Http(_Session):
     """Goes by the proxies of the environment as the other gateways do, and by nothing else there: a .netrc would
     replace the token. ca_file: what to trust, empty for the system's and requests' own certificates; ca_option: which
-    option sets it.
+    option sets it; cloud: what for. Raises Refused for a file that cannot be used.
     """
 
-    def __init__(self, ca_file: str, ca_option: str) -> None:
+    def __init__(self, ca_file: str | None, ca_option: str, cloud: str) -> None:
         super().__init__()
         self.trust_env = False
         self.verify = ca_file or True
         self._ca_option = ca_option
-        self.mount("https://", _Adapter(ca_file, pool_maxsize=AT_ONCE))
+        origin = files.origin(ca_file, ca_option, *CA_VARIABLES)
+        context = tls.by_file(ca_file, origin, cloud) if ca_file else tls.shared(by_system)
+        self.mount("https://", _Adapter(context, pool_maxsize=AT_ONCE))
 
     def request(self, method: str, url: str, *arguments: Any, **keywords: Any) -> Any:
         # Machines ask their metadata server, which no proxy reaches, by http.
@@ -163,16 +165,10 @@ class Http(_Session):
 
 
 class _Adapter(_HTTPAdapter):
-    """ca_file: read for each connection by requests, empty for what by_system trusts."""
+    """Gives all connections the same context, which trusts what it should already."""
 
-    def __init__(self, ca_file: str, **arguments: Any) -> None:
-        self._ca_file = ca_file
-        self._context = _context() if ca_file else tls.shared(by_system)
-        if ca_file:
-            # requests does so again for each connection. Two threads that do it first at the same time can crash, as
-            # CPython before 3.13.4 does not lock; an error is told by the connection.
-            with contextlib.suppress(OSError):
-                self._context.load_verify_locations(ca_file)
+    def __init__(self, context: ssl.SSLContext, **arguments: Any) -> None:
+        self._context = tls.Settled(context)
         super().__init__(**arguments)
 
     def init_poolmanager(self, *arguments: Any, **keywords: Any) -> None:
@@ -181,27 +177,17 @@ class _Adapter(_HTTPAdapter):
     def proxy_manager_for(self, proxy: str, **keywords: Any) -> Any:
         return super().proxy_manager_for(proxy, **keywords, ssl_context=self._context)
 
-    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        if self._ca_file:
-            super().cert_verify(conn, url, verify, cert)
-        else:
-            conn.cert_reqs = "CERT_REQUIRED"
+    def cert_verify(self, conn: Any, _url: str, _verify: Any, _cert: Any) -> None:
+        conn.cert_reqs = "CERT_REQUIRED"
 
 
 def by_system() -> ssl.SSLContext:
     """Trusts the system's certificates and requests' own."""
     files.check_variables(*files.TRUST)
-    made = _context()
+    made = tls.empty()
     made.load_default_certs()
     with contextlib.suppress(OSError):
         made.load_verify_locations(requests.certs.where())
-    return made
-
-
-def _context() -> ssl.SSLContext:
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    # Companies' authorities may have no key identifiers, which Python 3.13 asks for unless told not to.
-    made.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return made
 
 
@@ -237,8 +223,6 @@ def problem_of(error: BaseException, host: str, ca_option: str) -> str:
     """Why a request fails however often it is tried, as a sentence, or an empty text: another try may help."""
     if isinstance(error, requests.exceptions.InvalidSchema) and "SOCKS" in str(error):
         return "the proxy in HTTPS_PROXY needs the Python package PySocks on this machine. Install it."
-    if isinstance(error, OSError) and "CA certificate bundle" in str(error):
-        return f"{named(ca_option)} cannot be read."
     for cause in tls.causes(error):
         said = str(cause)
         if isinstance(cause, ssl.SSLCertVerificationError):

@@ -123,7 +123,10 @@ def test_what_is_not_read_may_be_a_pipe(pipe: str, monkeypatch: pytest.MonkeyPat
 
 
 BUNDLES: dict[str, tuple[Callable[[], Any], str]] = {
-    "AWS": (lambda: aws_session.Session({"region": "eu-central-1"}), "^REQUESTS_CA_BUNDLE is "),
+    "AWS": (
+        lambda: aws_session.Session({"region": "eu-central-1"}),
+        "^The environment variable REQUESTS_CA_BUNDLE is ",
+    ),
     "AWS's own": (
         lambda: aws_session.Session({"region": "eu-central-1", "aws_ca_bundle": os.environ["AWS_CA_BUNDLE"]}),
         r"^AWS_CA_BUNDLE, which is used for castai_aws_ca_bundle \(option aws_ca_bundle\), is ",
