@@ -30,6 +30,7 @@ from .._engine import CallFailed, Refused
 from .._given import as_path, readable
 from .._variables import named
 from . import https, proxies, tls
+from .files import pem_text
 from .sdk import Sdk
 
 azure = Sdk("azure", "azure.core.exceptions", "azure.core.pipeline.transport", "azure.identity")
@@ -233,8 +234,10 @@ def _principal(options: Mapping[str, Any], cloud: Cloud, common: Mapping[str, An
             raise Refused(f"{origin} contains a line break or special character. Copy it again.")
         return _checked(azure.identity.ClientSecretCredential, {**principal, "client_secret": value}, origin, True)
     if kind == "x509_certificate_path":
-        certificate = {"certificate_path": value, "password": _variable("AZURE_CLIENT_CERTIFICATE_PASSWORD") or None}
         content = _read(value, origin, "PEM or PKCS12 file with the certificate and its private key")
+        if b"-----BEGIN " in content:
+            content = pem_text(content).encode()
+        certificate = {"certificate_data": content, "password": _variable("AZURE_CLIENT_CERTIFICATE_PASSWORD") or None}
         make = _checked(azure.identity.CertificateCredential, {**principal, **certificate}, origin, True)
         _check_dates(content, certificate["password"], origin)
         return make
@@ -244,7 +247,7 @@ def _principal(options: Mapping[str, Any], cloud: Cloud, common: Mapping[str, An
 
 def _check_dates(content: bytes, password: str | None, origin: str) -> None:
     """Raises Refused if the certificate has expired or is not valid yet. azure-identity has read it before."""
-    if b"-----BEGIN" in content:
+    if b"-----BEGIN " in content:
         found = cryptography.x509.load_pem_x509_certificate(content, cryptography.hazmat.backends.default_backend())
     else:
         _key, found, _others = cryptography.hazmat.primitives.serialization.pkcs12.load_key_and_certificates(
@@ -431,10 +434,13 @@ def _origin(options: Mapping[str, Any], option: str) -> str:
 def _read(path: str, origin: str, what: str) -> bytes:
     try:
         with readable(as_path(path)).open("rb") as file:
-            return file.read(_LARGEST)
+            content = file.read(_LARGEST)
     except (OSError, ValueError) as error:
         said = getattr(error, "strerror", None) or "it is not a path"
         raise Refused(f"{origin} is {quoted(path)}, which cannot be read ({said}). Set it to a {what}.") from None
+    if not content.strip():
+        raise Refused(f"{origin} is {quoted(path)}, which is empty. Set it to a {what}.")
+    return content
 
 
 _WORDS: Mapping[str, str] = {

@@ -225,6 +225,32 @@ def test_a_certificate_signs_the_log_in(cloud: Cloud, tmp_path: Path) -> None:
     assert (claims["iss"], claims["aud"]) == (CLIENT, f"https://{LOGIN}/{TENANT}/oauth2/v2.0/token")
 
 
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda pem: b"\xef\xbb\xbf" + pem,
+        lambda pem: b"Bag Attributes: f\xfcr\n" + pem,
+        lambda pem: pem.replace(b"\n", b"\r\n"),
+        lambda pem: pem.replace(b"-----BEGIN", b"\xef\xbb\xbf-----BEGIN"),
+    ],
+)
+def test_a_certificate_is_read_as_openssl_reads_it(
+    cloud: Cloud, tmp_path: Path, around: Callable[[bytes], bytes]
+) -> None:
+    path = Path(certificate(tmp_path))
+    path.write_bytes(around(path.read_bytes()))
+    assert (
+        bare(cloud, client_id=CLIENT, tenant=TENANT, x509_certificate_path=str(path)).list_clusters(SUBSCRIPTION) == ()
+    )
+
+
+@pytest.mark.parametrize("option", ["x509_certificate_path", "oidc_token_file_path"])
+def test_an_empty_file_is_a_sentence(cloud: Cloud, tmp_path: Path, option: str) -> None:
+    (tmp_path / "file").write_text("\n", encoding="utf-8")
+    with pytest.raises(Refused, match=rf"\(option {option}\) is '.*', which is empty\. Set it to a "):
+        bare(cloud, client_id=CLIENT, tenant=TENANT, **{option: str(tmp_path / "file")})
+
+
 def test_a_certificate_with_a_password(cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = {"client_id": CLIENT, "tenant": TENANT, "x509_certificate_path": certificate(tmp_path, "CANARY")}
     with pytest.raises(Refused, match=r"certificate_path\) cannot be used: Password was not given"):
