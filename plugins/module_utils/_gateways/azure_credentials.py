@@ -235,11 +235,14 @@ def _principal(options: Mapping[str, Any], cloud: Cloud, common: Mapping[str, An
         return _checked(azure.identity.ClientSecretCredential, {**principal, "client_secret": value}, origin, True)
     if kind == "x509_certificate_path":
         content = _read(value, origin, "PEM or PKCS12 file with the certificate and its private key")
+        certificate: dict[str, Any] = {"certificate_path": value}
         if b"-----BEGIN " in content:
             content = pem_text(content).encode()
-        certificate = {"certificate_data": content, "password": _variable("AZURE_CLIENT_CERTIFICATE_PASSWORD") or None}
-        make = _checked(azure.identity.CertificateCredential, {**principal, **certificate}, origin, True)
-        _check_dates(content, certificate["password"], origin)
+            certificate = {"certificate_data": content}
+        password = _variable("AZURE_CLIENT_CERTIFICATE_PASSWORD") or None
+        arguments = {**principal, **certificate, "password": password}
+        make = _checked(azure.identity.CertificateCredential, arguments, origin, True)
+        _check_dates(content, password, origin)
         return make
     assertion = _assertion(kind, value, origin)
     return _checked(azure.identity.ClientAssertionCredential, {**principal, "func": assertion}, origin, False)
@@ -434,13 +437,10 @@ def _origin(options: Mapping[str, Any], option: str) -> str:
 def _read(path: str, origin: str, what: str) -> bytes:
     try:
         with readable(as_path(path)).open("rb") as file:
-            content = file.read(_LARGEST)
+            return file.read(_LARGEST)
     except (OSError, ValueError) as error:
         said = getattr(error, "strerror", None) or "it is not a path"
         raise Refused(f"{origin} is {quoted(path)}, which cannot be read ({said}). Set it to a {what}.") from None
-    if not content.strip():
-        raise Refused(f"{origin} is {quoted(path)}, which is empty. Set it to a {what}.")
-    return content
 
 
 _WORDS: Mapping[str, str] = {
