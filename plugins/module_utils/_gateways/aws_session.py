@@ -362,7 +362,12 @@ def _credentials(session: Any, options: Mapping[str, Any]) -> Any:
     except botocore.parsers.ResponseParserError as error:
         raise CallFailed(f"Could not use the AWS credentials: {_ODD}") from error
     except (botocore.exceptions.BotoCoreError, *_SOURCE_ERRORS) as error:
-        raise CallFailed(f"Could not use the AWS credentials{_source(profile, entry)}: {_said(error)}.") from None
+        said, advice = _said(error), ""
+        if entry.get("sso_session") or entry.get("sso_start_url"):
+            # botocore does not catch the errors of a cached login that is not whole.
+            said = "its login cannot be read" if isinstance(error, LookupError) else said
+            advice = f" Log in with aws sso login --profile {profile} as the user that runs Ansible."
+        raise CallFailed(f"Could not use the AWS credentials{_source(profile, entry)}: {said}.{advice}") from None
 
 
 _ASKS = "asks for a code"
@@ -436,9 +441,15 @@ def _botocore_session(profile: str | None = None) -> Any:
     )
     # The default before boto3 1.40 is one address for all regions, which does not accept a token signed for a region.
     session.set_config_variable("sts_regional_endpoints", "regional")
+    # By default, botocore asks the metadata service once, which does not always answer many tasks at a time.
+    with contextlib.suppress(ValueError):  # of the user's own number, which is reported where it is used
+        attempts = max(_METADATA_ATTEMPTS, session.get_config_variable("metadata_service_num_attempts"))
+        session.set_config_variable("metadata_service_num_attempts", attempts)
     session.register_component("data_loader", _models(session.get_config_variable("data_path")))
     return session
 
+
+_METADATA_ATTEMPTS = 3
 
 _CONFIGURATION = {f"The AWS configuration file {name}": name for name in ("~/.aws/config", "~/.aws/credentials")}
 
@@ -593,6 +604,11 @@ def reason_of(error: Exception) -> str:
             " add the host to NO_PROXY."
         )
     advice = ""
+    if isinstance(error, botocore.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
+        advice = (
+            f" Set {named('aws_ca_bundle')} to a file with the CA certificates of whoever signed it, such as a proxy"
+            " that ends TLS."
+        )
     if isinstance(error, botocore.exceptions.ProfileNotFound):
         advice = f" Check {named('profile')} or, if it is not set, the environment variable AWS_PROFILE."
     return f"{tidy(str(error)).rstrip('.')}.{advice}"
