@@ -137,8 +137,8 @@ options:
     elements: str
   secret_days:
     description:
-      - For how many days a new secret is valid, at most 36500. A run replaces it during its last 30 days, or during the
-        last tenth of its lifetime if that is shorter.
+      - Number of days that a new secret is valid, at most 36500. A run replaces it during its last 30 days, or during
+        the last tenth of its lifetime if that is shorter.
     type: int
     default: 365
 seealso:

@@ -344,8 +344,8 @@ class Unassign(Action):
     def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
         if names.same(self.before["to"], made.get("principal", "")):
             raise Conflict(
-                f"Could not {self.sentence}: Microsoft Graph did not show service principal {self.before['to']} before,"
-                " but it exists."
+                f"Could not {self.sentence}: service principal {self.before['to']} exists, but Microsoft Graph did not"
+                " show it at first."
             )
         gateway.azure.delete_assignment(self.scope, self.name)
         return {"unassigned": (*made.get("unassigned", ()), self.scope)}

@@ -37,7 +37,7 @@ T = TypeVar("T")
 CLUSTERS = "/v1/kubernetes/external-clusters"
 TIMEOUT = 60.0
 PATIENCE = 60.0
-"""Seconds, including tries and pauses, after which a call that is answered with "later" is given up."""
+"""For how many seconds, including tries and pauses, to repeat a call that CAST AI asks to repeat later."""
 
 PATIENCE_PROPAGATION = 180.0
 """The same while AWS does not yet show new credentials to CAST AI."""

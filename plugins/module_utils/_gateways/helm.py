@@ -67,7 +67,7 @@ _KEPT = ("HELM_CONFIG_HOME", "HELM_REGISTRY_CONFIG")
 """Helm's own variables that lead to the user's registry logins; the others change what Helm does."""
 
 PULL_PATIENCE = 60.0
-"""Seconds, including tries and pauses, after which a temporarily unavailable chart is given up."""
+"""For how many seconds, including tries and pauses, to ask again for a chart that is temporarily unavailable."""
 
 _VERSION = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?(?:[-+].*)?")
 """A Helm built without its release's flags has no patch number: v4.3, v3.22+unreleased."""
@@ -521,7 +521,7 @@ def facts(path: Path, role: str = "") -> Facts:
         reason = getattr(error, "strerror", None)
         if not reason:
             broken = isinstance(error, (EOFError, zlib.error, tarfile.TarError))
-            reason = "it is not a whole archive" if broken else "it has no Chart.yaml with a name and a version"
+            reason = "it is not a complete archive" if broken else "it has no Chart.yaml with a name and a version"
         raise Refused(f"{path} is not a Helm chart ({reason}). Correct {named('chart_ref', role)}.") from error
 
 

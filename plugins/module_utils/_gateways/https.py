@@ -249,16 +249,16 @@ def problem_of(error: BaseException, host: str, ca_option: str) -> str:
     if isinstance(error, requests.exceptions.InvalidSchema) and "SOCKS" in str(error):
         return "the proxy in HTTPS_PROXY needs the Python package PySocks on this machine. Install it."
     if isinstance(error, OSError) and "CA certificate bundle" in str(error):
-        return f"{named(ca_option)} cannot be read."
+        return f"{named(ca_option)} cannot be read. Set it to a file with CA certificates."
     for cause in tls.causes(error):
         said = str(cause)
         if isinstance(cause, ssl.SSLCertVerificationError):
             return (
                 f"The TLS certificate of {host} is not trusted: {cause.verify_message}. Set {named(ca_option)}"
-                " to a file with the CA certificates of whoever signed it, such as a proxy that ends TLS."
+                " to a file with the CA certificates of whoever signed it, such as a proxy that terminates TLS."
             )
         if isinstance(cause, ssl.SSLError) and "NO_CERTIFICATE_OR_CRL_FOUND" in said:
-            return f"{named(ca_option)} contains no PEM certificate."
+            return f"{named(ca_option)} contains no PEM certificate. Set it to another file."
         if "Tunnel connection failed: 407" in said or "SOCKS5 authentication" in said:
             return "the proxy in HTTPS_PROXY requires a different login: put USER:PASSWORD@ before its name."
         if "Tunnel connection failed: 4" in said:

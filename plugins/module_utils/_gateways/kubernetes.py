@@ -57,8 +57,8 @@ COMMAND_SECONDS = 60.0
 _TRUST_HOST = f"Set {named('ca_cert')} to a file with the CA certificates of this API server"
 _TRUST_KUBECONFIG = f"Set certificate-authority-data in the kubeconfig, or {_TRUST_HOST[0].lower()}{_TRUST_HOST[1:]}"
 _TRUST_PROVIDER = (
-    "The cluster has another authority at its provider, so a proxy may end TLS in between: exempt this address from the"
-    f" proxy, or set {named('ca_cert')} to a file with the proxy's CA certificates"
+    "The cluster has another authority at its provider, so a proxy may terminate TLS in between: exempt this address"
+    f" from the proxy, or set {named('ca_cert')} to a file with the proxy's CA certificates"
 )
 _TRUST_PROXY = "Add the CA certificates of the proxy to the system's, or set SSL_CERT_FILE to a file that contains them"
 DENIED = ("denied the request", "denied request")

@@ -33,7 +33,7 @@ _VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 class _Named:
-    """A context as urllib3 uses one. Sends the name of the server, also if it is an IP address, which urllib3 before 2
+    """A context as urllib3 uses one. Sends the name of the server, even if it is an IP address, which urllib3 before 2
     leaves out. Errors say whose they are."""
 
     def __init__(self, context: ssl.SSLContext, url: str, name: str) -> None:
@@ -137,8 +137,8 @@ def _identify(made: ssl.SSLContext, certificate: str, key: str) -> None:
         except (ssl.SSLError, ValueError) as error:
             reason = getattr(error, "reason", None) or error
             raise Refused(
-                f"The client certificate and its key cannot be used ({reason}). Set a PEM certificate and the key"
-                " that belongs to it, without a password."
+                f"The client certificate and its key cannot be used ({reason}). Use a PEM certificate and"
+                " its own key, without a password."
             ) from None
 
 

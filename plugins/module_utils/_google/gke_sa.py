@@ -813,7 +813,7 @@ def _warnings(current: Current, wanted: Desired) -> Iterator[str]:
     unknown = [] if wanted.keyless or _served(current, wanted) else unrecorded_keys(current, wanted)
     if unknown:
         yield (
-            f"CAST AI has credentials that nothing records. If they are for a key of service account {email}"
+            f"CAST AI has credentials that no run recorded. If they are for a key of service account {email}"
             f" ({' or '.join(unknown)}), delete that key."
         )
     ours = our_keys(current, wanted)

@@ -233,7 +233,7 @@ def _outwait(cluster: Kubernetes, wanted: Desired, unfinished: Revision, patienc
     """Wait until a Helm that may be working on this revision must be dead; raise Conflict if it was not."""
     path, seen = record_path(wanted, unfinished.number), _version_of(unfinished.secret)
     if until(lambda: _version_of(cluster.get(path)) != seen, timeout=patience):
-        raise Conflict(f"Another Helm has finished its work on {wanted.title}.")
+        raise Conflict(f"Another Helm process has finished its work on {wanted.title}.")
 
 
 def _version_of(found: Mapping[str, Any] | None) -> str:

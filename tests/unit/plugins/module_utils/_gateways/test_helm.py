@@ -484,7 +484,7 @@ def no_chart(path: Path, reason: str) -> None:
 def test_what_is_no_chart(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "agent.tgz"
     file.write_bytes(content)
-    no_chart(file, "it is not a whole archive")
+    no_chart(file, "it is not a complete archive")
     no_chart(tmp_path / "none.tgz", "No such file or directory")
 
 

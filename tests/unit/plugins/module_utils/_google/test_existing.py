@@ -394,10 +394,10 @@ def test_a_new_key_beside_one_whose_note_is_lost_is_announced(world: World) -> N
     erased(world)
     done = world.run(existing_service_account=OWN)
     assert world.given_key != lost
-    assert any("CAST AI has credentials that nothing records" in one and lost in one for one in done.view["warnings"])
+    assert any("CAST AI has credentials that no run recorded" in one and lost in one for one in done.view["warnings"])
     again = world.run(existing_service_account=OWN)
     assert again.actions == ()
-    assert not any("that nothing records" in one for one in again.view["warnings"])
+    assert not any("that no run recorded" in one for one in again.view["warnings"])
 
 
 def test_another_account_that_has_a_role_of_the_cluster_is_named(world: World) -> None:
