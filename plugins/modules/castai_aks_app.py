@@ -223,12 +223,12 @@ assignments:
     removed: []
 castai_client_id:
   description:
-    - Application (client) ID of CAST AI's identity. In check mode, it is C((known after apply)) for a new identity.
+    - Application (client) ID of CAST AI's identity. In check mode, it is V((known after apply\)) for a new identity.
   returned: success
   type: str
 castai_principal_id:
   description:
-    - Object ID of its service principal. In check mode, it is C((known after apply)) for a new identity.
+    - Object ID of its service principal. In check mode, it is V((known after apply\)) for a new identity.
   returned: success
   type: str
 changes:

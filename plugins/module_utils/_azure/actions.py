@@ -693,7 +693,7 @@ class HandOverFederation(Action):
         check_prepared(gateway, notebook, self.cluster_id)
         own = made.get("federation") or made.get("principal") if self.federation == UNKNOWN else self.federation
         if not own:
-            raise CallFailed("It is not prepared yet. Set prepare to true.")
+            raise CallFailed("The identity is not prepared yet. Set prepare to true.")
         body = self.handing.body(made, federationId=str(own))
         credentials = gateway.castai.hand_over(self.cluster_id, body, HAND_OVER_SECONDS).credentials_id
         notebook.write(gateway, str(own), credentials)

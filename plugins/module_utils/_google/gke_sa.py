@@ -656,7 +656,7 @@ def _existing_kept(current: Current, wanted: Desired) -> Iterator[Removal]:
         yield Removal(f"service account {email}", None, "nothing shows which cluster it belongs to")
     for key in () if note_of(current, wanted, account.email).account else account.keys:
         thing = f"key {key.id} of service account {account.email}"
-        yield Removal(thing, None, "nothing records whether CAST AI has it")
+        yield Removal(thing, None, "no record shows whether CAST AI has it")
 
 
 def _binding_kept(current: Current, wanted: Desired) -> Iterator[Removal]:
@@ -720,7 +720,7 @@ def _remove_role(current: Current, wanted: Desired, project: str, state: Project
     elif any(one not in members and not one.startswith(deleted) for one in bound):
         kept = "it is also bound to others"
     delete = DeleteRole(
-        f"delete role {role_id} of project {project}, whose ID stays taken for up to {BLOCKED_DAYS} days",
+        f"delete role {role_id} of project {project}, whose ID cannot be used again for up to {BLOCKED_DAYS} days",
         f"gcp/role/{names.role_name(project, role_id)}",
         sorted(role.permissions),
         None,

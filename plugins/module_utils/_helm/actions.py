@@ -33,7 +33,7 @@ class Step(Action):
     unfinished: Revision | None = field(default=None, repr=False)
     """A revision that a running Helm may still be working on."""
     patience: float = 0.0
-    """Seconds to wait until that Helm must be dead."""
+    """Seconds after which that Helm process must have ended."""
 
     helm = True
     """Whether the helm program is needed."""

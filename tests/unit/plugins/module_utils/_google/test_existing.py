@@ -383,7 +383,7 @@ def test_removal_names_the_keys_of_which_nothing_records_whose_they_are(world: W
     world.run(existing_service_account=OWN)
     kept = world.run(existing_service_account=OWN, state="absent").view["kept"]
     for key_id in world.key_ids(OWN):
-        assert f"key {key_id} of service account {OWN}: nothing records whether CAST AI has it" in kept
+        assert f"key {key_id} of service account {OWN}: no record shows whether CAST AI has it" in kept
 
 
 def test_a_new_key_beside_one_whose_note_is_lost_is_announced(world: World) -> None:
