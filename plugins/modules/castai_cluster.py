@@ -83,7 +83,7 @@ options:
   wait_for:
     description:
       - What to wait for after the changes. V(agent_online) waits until the agent reports, V(ready) until CAST AI also
-        calls the cluster ready, V(onboarded) until it also has credentials for the cluster.
+        reports the cluster as ready, V(onboarded) until it also has credentials for the cluster.
       - Check mode does not wait.
     type: str
     choices: [none, agent_online, ready, onboarded]

@@ -228,7 +228,7 @@ class Session:
         return Caller.of(self.token(self._audience("")))
 
     def token(self, audience: str, tenant: str = "", seconds: float = FRESH_SECONDS) -> str:
-        """An access token that remains valid for so many seconds, if Azure returns such a one. Secret.
+        """An access token that remains valid for this many seconds, if Azure returns one. Secret.
 
         audience: an address or the id of an application; tenant: empty for the credentials' own.
         """

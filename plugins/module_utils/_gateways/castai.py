@@ -269,9 +269,9 @@ class CastAi:
         return self.hand_over(cluster_id, {"credentials": credentials})
 
     def create_service_account(self, cluster_id: str, provider: str, block: Mapping[str, str]) -> str:
-        """E-mail of the account of CAST AI's that is to use a user's account; the same whenever it is asked for.
+        """E-mail address of CAST AI's account that will use a user's account; the same each time.
 
-        block: the user's account, as the provider's clusters have it.
+        block: the user's account, in the form for the provider's clusters.
         """
         body = {provider: dict(block)}
         path, purpose = f"{CLUSTERS}/{cluster_id}/{provider}-create-sa", "create CAST AI's service account"
@@ -282,7 +282,7 @@ class CastAi:
         return email
 
     def disable_service_account(self, cluster_id: str, provider: str) -> None:
-        """No such account any more is success."""
+        """If the account is already gone, that is a success."""
         try:
             path = f"{CLUSTERS}/{cluster_id}/{provider}-disable-sa"
             self._call("POST", path, "disable CAST AI's service account", lambda body: None)
@@ -301,7 +301,7 @@ class CastAi:
         return number
 
     def disable_google_account(self, cluster_id: str) -> None:
-        """No such account any more is success."""
+        """If the account is already gone, that is a success."""
         try:
             path = f"{CLUSTERS}/{cluster_id}/gcp-disable-sa"
             self._call("POST", path, "disable CAST AI's Google account", lambda body: None)

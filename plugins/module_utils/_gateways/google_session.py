@@ -111,7 +111,7 @@ class Rejected(https.Rejection[Problem]):
 
 
 def read_ahead() -> None:
-    """Import the google and read the system's certificates now, for all processes that fork from this one."""
+    """Import the SDK and read the system's certificates now, for all processes that fork from this one."""
     if not (https.MISSING or google.import_problem()):
         tls.shared(https.by_system)
 
@@ -174,7 +174,7 @@ class Session:
             return str(credentials.token or "")
 
     def forget(self, token: str) -> None:
-        """Get another in its place where that is possible, as somebody does not take it."""
+        """Replace a token that was not accepted, if possible."""
         credentials = self._chosen.credentials
         with self._lock:
             if self.can_renew and credentials.token == token:

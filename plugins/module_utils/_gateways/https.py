@@ -106,8 +106,8 @@ class Rejection(CallFailed, Generic[P]):
 
 
 class Http(_Session):
-    """Goes by the proxies of the environment as the other gateways do, and by nothing else there: a .netrc would
-    replace the token. ca_file: what to trust, empty for the system's and requests' own certificates; ca_option: which
+    """Uses the environment's proxies like the other gateways, and nothing else in it: a .netrc would replace the
+    token. ca_file: what to trust, empty for the system's and requests' own certificates; ca_option: which
     option sets it.
     """
 
@@ -136,7 +136,8 @@ class Http(_Session):
         body: Any = None,
         repeats: bool = True,
     ) -> Response:
-        """One try of a call. No answer that may pass is 503; a redirection is none of the API's answers.
+        """One try of a call. If there is no answer but there may be one later, the status is 503. A redirection is not an
+        answer of the API.
 
         repeats: whether the call may be made again when its answer was lost. Raises CallFailed where another try would
         not help.
@@ -208,7 +209,7 @@ def _context() -> ssl.SSLContext:
 def taken(
     answer: Any, read: Callable[[Mapping[str, Any]], T] | None, purpose: str, host: str, unsure: bool
 ) -> Mapping[str, Any] | T:
-    """What is wanted of an answer of success, all of it if nothing else is said. unsure: whether the call may have
+    """The wanted part of a successful answer, by default all of it. unsure: whether the call may have
     written. Raises CallFailed for an answer that the API does not give."""
     try:
         if not isinstance(answer, Mapping):
@@ -223,7 +224,7 @@ def taken(
 
 
 def refusal(purpose: str, permissions: Iterable[str], code: str, said: str, advice: str) -> tuple[str, str]:
-    """What an API's refusal of a call is in words, alone and after an action's own sentence.
+    """An API's refusal of a call in words, by itself and after an action's own sentence.
 
     code: HTTP's and the API's own, empty without an answer; said: the API's words, without a full stop; advice:
     sentences after a blank.
@@ -278,7 +279,7 @@ def never_sent(error: Exception) -> bool:
 
 
 def said_by(error: BaseException) -> str:
-    """Of an error that may pass, the system's own words."""
+    """The system's own words about a temporary error."""
     reasons = (cause.strerror for cause in tls.causes(error) if isinstance(cause, OSError) and cause.strerror)
     return tidy(masked(next(reasons, ""))) or type(error).__name__
 

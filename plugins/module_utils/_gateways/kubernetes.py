@@ -51,7 +51,7 @@ TOKEN_SECONDS = 600.0
 """Age at which a signed token is renewed; EKS accepts it for 900 s."""
 TRIES = 5
 NO_NAME, REFUSED, TIMED_OUT = -1, -2, -3
-"""Causes of no answer, in the place of an HTTP status where somebody says what to do about them."""
+"""Reasons for no answer, used in place of an HTTP status by whoever says what to do about them."""
 COMMAND_SECONDS = 60.0
 """How long a kubeconfig's program may take to print credentials."""
 _TRUST_HOST = f"Set {named('ca_cert')} to a file with the CA certificates of this API server"
@@ -422,8 +422,7 @@ def _writing(dry_run: bool = False) -> dict[str, str]:
 
 
 def _odd_in(answer: Object) -> str:
-    """Which part of an answer has another shape than any object or list of Kubernetes has, as a clause, or an empty
-    text.
+    """Which part of an answer has a shape that no object or list of Kubernetes has, as a clause; empty if none does.
 
     Code that reads single fields relies on this; what is below them differs from kind to kind.
     """
