@@ -136,7 +136,7 @@ class Http(_Session):
         body: Any = None,
         repeats: bool = True,
     ) -> Response:
-        """One try of a call. If there is no answer but there may be one later, the status is 503. A redirection is not an
+        """One try of a call. Without an answer, but with hope of one later, the status is 503. A redirection is not an
         answer of the API.
 
         repeats: whether the call may be made again when its answer was lost. Raises CallFailed where another try would

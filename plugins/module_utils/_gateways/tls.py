@@ -56,7 +56,7 @@ class _Named:
 def shared(make: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
     """What make returns, made once in a process and its forks, as the system's certificates take long to read.
 
-    make: must give the same each time, and nobody may change it afterwards.
+    make: must give the same each time, and nobody may change it afterward.
     """
     return _made(make, tuple(map(os.environ.get, _VARIABLES)))
 
