@@ -19,14 +19,13 @@ from typing import Any, TypeVar
 
 from .. import _addresses
 from .._answers import tidy
-from .._credentials import masked, quoted
+from .._credentials import masked
 from .._engine import AT_ONCE, CallFailed, Conflict, Refused, until
-from .._given import is_file
 from .._names import TAG_CLUSTER, TAG_CLUSTER_ID
 from .._options import sendable
 from .._patience import FEWER
 from .._variables import named
-from . import proxies, tls
+from . import files, proxies, tls
 from .sdk import Sdk
 
 boto3 = Sdk("boto3")
@@ -229,12 +228,6 @@ class Session:
         self.region = region_of(options)
         if not self.region:
             raise Refused(NO_REGION)
-        bundle = options.get("aws_ca_bundle")
-        if bundle and not is_file(bundle):
-            raise Refused(
-                f"{named('aws_ca_bundle')} is {quoted(bundle)}, which is not a file. Set it to a file with the CA"
-                " certificates for AWS."
-            )
         options = {**options, "region": self.region}
         self._options = options
         self._clients: dict[str, Any] = {}
@@ -296,8 +289,8 @@ def _session(options: Mapping[str, Any]) -> Any:
     what = f"assume role {role}" if role else "use the AWS credentials"
     try:
         core = _botocore_session(options.get("profile"))
-        send = _Sender(_context(core, options))
-        core.register("before-send", send)
+        sender = _Sender(_verify(core, options))
+        sender.serve(core)
         session = boto3.session.Session(
             aws_access_key_id=options.get("access_key"),
             aws_secret_access_key=options.get("secret_key"),
@@ -321,7 +314,7 @@ def _session(options: Mapping[str, Any]) -> Any:
             extra_args={"RoleSessionName": "castai-onboarding", **({"ExternalId": external_id} if external_id else {})},
         )
         inner = _botocore_session()
-        inner.register("before-send", send)
+        sender.serve(inner)
         provider = _Assumed(fetcher.fetch_credentials)
         inner.register_component("credential_provider", botocore.credentials.CredentialResolver([provider]))
         inner.get_credentials()
@@ -330,6 +323,19 @@ def _session(options: Mapping[str, Any]) -> Any:
         raise CallFailed(f"Could not {what}: {reason_of(error)}") from error
     except _odd() as error:
         raise CallFailed(f"Could not {what}: {_ODD}") from error
+
+
+def _verify(session: Any, options: Mapping[str, Any]) -> str | bool:
+    """What AWS's certificates are checked against: a file, True for botocore's own, or False."""
+    if not options.get("aws_validate_certs", True):
+        return False
+    bundle = files.ca_file(options.get("aws_ca_bundle"), "aws_ca_bundle", "AWS", ("AWS_CA_BUNDLE",))
+    # What is left is from AWS's configuration file. botocore itself takes a blank REQUESTS_CA_BUNDLE literally.
+    bundle = bundle or files.usable_ca(
+        session.get_config_variable("ca_bundle"), "ca_bundle in AWS's configuration file", "AWS"
+    )
+    variable = "REQUESTS_CA_BUNDLE"
+    return bundle or files.usable_ca(os.environ.get(variable, "").strip(), variable, "AWS") or True
 
 
 def _check_form(frozen: Any) -> None:
@@ -350,6 +356,9 @@ def _credentials(session: Any, options: Mapping[str, Any]) -> Any:
     """
     profile, entry = _profile(session)
     by_key = options.get("access_key") or (not options.get("profile") and os.environ.get("AWS_ACCESS_KEY_ID"))
+    if not by_key:
+        files.check({f"web_identity_token_file of profile {profile}": str(entry.get("web_identity_token_file") or "")})
+        files.check_variables(*([] if options.get("profile") else _TOKEN_FILES))
     if entry.get(_ASKS) and not by_key:
         raise Refused(
             f"AWS profile {profile} needs a code from an MFA device (mfa_serial), but this run cannot ask for one."
@@ -370,6 +379,8 @@ def _credentials(session: Any, options: Mapping[str, Any]) -> Any:
 
 
 _ASKS = "asks for a code"
+
+_TOKEN_FILES = ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
 
 _SOURCE_ERRORS = (OSError, EOFError, ValueError, LookupError, AttributeError, TypeError)
 
@@ -431,6 +442,8 @@ class _Assumed:
 
 def _botocore_session(profile: str | None = None) -> Any:
     _forget_blank_variables()
+    files.check(_CONFIGURATION)
+    files.check_variables("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "BOTO_CONFIG")
     session = botocore.session.Session(
         event_hooks=copy.copy(_builtin_handlers()), include_builtin_handlers=False, profile=profile
     )
@@ -444,20 +457,30 @@ class _Sender:
     """Sends the requests of a session's clients in place of botocore, whose own TLS contexts are not safe in threads
     (tls.Settled)."""
 
-    def __init__(self, context: ssl.SSLContext) -> None:
+    def __init__(self, verify: str | bool) -> None:
+        if verify is False:
+            # The user turned the check off; urllib3 would warn with each call.
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+            context = tls.unchecked()
+        else:
+            context = tls.shared(_by_default) if verify is True else tls.by_file(str(verify))
         session = botocore.httpsession.URLLib3Session
         http = type("Http", (session,), {"_get_ssl_context": lambda _self: tls.Settled(context)})
         self._make = functools.partial(
-            http,
-            verify=context.verify_mode is not ssl.CERT_NONE,
-            timeout=(CONNECT_TIMEOUT, TIMEOUT),
-            max_pool_connections=AT_ONCE,
+            http, verify=verify, timeout=(CONNECT_TIMEOUT, TIMEOUT), max_pool_connections=AT_ONCE
         )
+        self._verify = verify
         self._by_proxies: dict[tuple[Any, ...], Any] = {}
         self._lock = threading.Lock()
 
-    def __call__(self, request: Any, **_event: Any) -> Any:
-        """Handles botocore's event before-send."""
+    def serve(self, session: Any) -> None:
+        """Send what the clients of a botocore session send, and those that botocore makes itself, for example for the
+        role of a profile."""
+        session.register("before-send", self._send)
+        # botocore refuses what it could not use itself.
+        session.set_config_variable("ca_bundle", self._verify)
+
+    def _send(self, request: Any, **_event: Any) -> Any:
         by_scheme = botocore.utils.get_environ_proxies(request.url)
         key = tuple(by_scheme.items())
         with self._lock:
@@ -466,26 +489,12 @@ class _Sender:
         return self._by_proxies[key].send(request)
 
 
-def _context(session: Any, options: Mapping[str, Any]) -> ssl.SSLContext:
-    if not options.get("aws_validate_certs", True):
-        # The user turned the check off; urllib3 would warn with each call.
-        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-        return tls.unchecked()
-    bundles = {
-        named("aws_ca_bundle"): options.get("aws_ca_bundle"),
-        "ca_bundle of the AWS profile": session.get_config_variable("ca_bundle"),
-        "The environment variable REQUESTS_CA_BUNDLE": os.environ.get("REQUESTS_CA_BUNDLE"),
-    }
-    for origin, bundle in bundles.items():
-        if bundle:
-            return tls.by_file(bundle, origin)
-    return tls.shared(_by_default)
-
-
 def _by_default() -> ssl.SSLContext:
     """Trusts what botocore trusts."""
-    bundle = botocore.httpsession.get_cert_path(True)
-    return tls.by_file(bundle, f"{bundle}, which botocore uses,")
+    return tls.by_file(botocore.httpsession.get_cert_path(True))
+
+
+_CONFIGURATION = {f"The AWS configuration file {name}": name for name in ("~/.aws/config", "~/.aws/credentials")}
 
 
 def _forget_blank_variables() -> None:
@@ -513,7 +522,7 @@ def read_ahead() -> None:
     from this one. An error shows at the first call."""
     if boto3.import_problem() or botocore.import_problem():
         return
-    with contextlib.suppress(botocore.exceptions.BotoCoreError, ValueError):
+    with contextlib.suppress(botocore.exceptions.BotoCoreError, Refused, OSError, ValueError):
         tls.shared(_by_default)
         session = _botocore_session()
         session.set_credentials("none", "none")

@@ -16,12 +16,11 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from .._answers import Odd, loaded, tidy
-from .._credentials import masked, quoted
-from .._engine import AT_ONCE, CallFailed, Refused
-from .._given import is_file
+from .._credentials import masked
+from .._engine import AT_ONCE, CallFailed
 from .._patience import retry_after
 from .._variables import named
-from . import proxies, tls
+from . import files, proxies, tls
 
 try:
     import requests
@@ -108,7 +107,7 @@ class Rejection(CallFailed, Generic[P]):
 class Http(_Session):
     """Goes by the proxies of the environment as the other gateways do, and by nothing else there: a .netrc would
     replace the token. ca_file: what to trust, empty for the system's and requests' own certificates; ca_option: which
-    option sets it. Raises Refused for a file that cannot be used.
+    option sets it.
     """
 
     def __init__(self, ca_file: str, ca_option: str) -> None:
@@ -116,7 +115,7 @@ class Http(_Session):
         self.trust_env = False
         self.verify = ca_file or True
         self._ca_option = ca_option
-        context = tls.by_file(ca_file, named(ca_option)) if ca_file else tls.shared(by_system)
+        context = tls.by_file(ca_file) if ca_file else tls.shared(by_system)
         self.mount("https://", _Adapter(context, pool_maxsize=AT_ONCE))
 
     def request(self, method: str, url: str, *arguments: Any, **keywords: Any) -> Any:
@@ -183,6 +182,7 @@ class _Adapter(_HTTPAdapter):
 
 def by_system() -> ssl.SSLContext:
     """Trusts the system's certificates and requests' own."""
+    files.check_variables(*files.TRUST)
     made = tls.empty()
     made.load_default_certs()
     with contextlib.suppress(OSError):
@@ -216,17 +216,6 @@ def refusal(purpose: str, permissions: Iterable[str], code: str, said: str, advi
     listed = ", ".join(permissions)
     needed, reason = f"({listed})" if listed else "", f"{': '.join(filter(None, [code, said]))}.{advice}"
     return f"Could not {' '.join(filter(None, [purpose, needed]))}: {reason}", f" {needed or purpose}: {reason}"
-
-
-def ca_file(path: str | None, option: str, cloud: str) -> str:
-    """The file that an option sets, or an empty text. Raises Refused."""
-    if path and not is_file(path):
-        variable = next((name for name in CA_VARIABLES if os.environ.get(name) == path), "")
-        origin = f"{variable}, which is used for {named(option)}," if variable else named(option)
-        raise Refused(
-            f"{origin} is {quoted(path)}, which is not a file. Set it to a file with the CA certificates for {cloud}."
-        )
-    return path or ""
 
 
 def problem_of(error: BaseException, host: str, ca_option: str) -> str:

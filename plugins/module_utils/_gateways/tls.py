@@ -14,11 +14,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from .._credentials import quoted
 from .._engine import Refused
-from .._given import is_file
 from .._temp_folder import temp_folder
 from .._variables import named
+from . import files
 
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
@@ -28,10 +27,6 @@ _TOO_EARLY, _EXPIRED = 9, 10
 _OTHER_NAME = frozenset({62, 64})
 
 _SKIP = f"or set {named('kubernetes_validate_certs')} to false to skip the check."
-
-
-_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
-"""What names other certificates than the system's own to OpenSSL."""
 
 
 class Settled:
@@ -79,7 +74,7 @@ def shared(make: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
 
     make: must give the same each time, and nobody may change it afterwards.
     """
-    return _made(make, tuple(map(os.environ.get, _VARIABLES)))
+    return _made(make, tuple(map(os.environ.get, files.TRUST)))
 
 
 @functools.cache
@@ -122,17 +117,10 @@ def unchecked() -> ssl.SSLContext:
     return made
 
 
-def by_file(file: str, origin: str) -> ssl.SSLContext:
-    """Trusts the certificates of a PEM file. origin: what names the file. Raises Refused."""
+def by_file(file: str) -> ssl.SSLContext:
+    """Trusts the certificates of a file, which must be usable (files.usable_ca)."""
     made = empty()
-    if not is_file(file):
-        raise Refused(f"{origin} is {quoted(file)}, which is not a file. Set it to a file with CA certificates.")
-    try:
-        made.load_verify_locations(file)
-    except ssl.SSLError:
-        raise Refused(f"{origin} contains no PEM certificate. Set it to another file.") from None
-    except OSError as error:
-        raise Refused(f"{origin} cannot be read: {error.strerror or error}.") from None
+    made.load_verify_locations(file)
     return made
 
 
@@ -144,6 +132,7 @@ def _own(ca_pem: str, validate_certs: bool, certificate: str = "", key: str = ""
     if validate_certs and ca_pem:
         made.load_verify_locations(cadata=_certificates(ca_pem))
     elif validate_certs:
+        files.check_variables(*files.TRUST)
         made.load_default_certs()
     if certificate:
         _identify(made, certificate, key)

@@ -362,8 +362,20 @@ def test_blank_variables_are_not_there(world: World, monkeypatch: pytest.MonkeyP
 
 def test_a_blank_bundle_does_not_turn_the_check_off(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_CA_BUNDLE", "")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", " ")
     with pytest.raises(CallFailed, match="certificate verify failed"):
         connect().caller_arn()
+
+
+def test_the_bundle_counts_for_the_role_of_a_profile_too(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bundle = os.environ["AWS_CA_BUNDLE"]
+    monkeypatch.delenv("AWS_CA_BUNDLE")
+    entry = f"role_arn = {ONBOARDING}\nexternal_id = {EXTERNAL_ID}\ncredential_source = Environment\n"
+    (tmp_path / "config").write_text(f"[profile work]\n{entry}", encoding="utf-8")
+    for given in ({"aws_ca_bundle": bundle}, {"aws_validate_certs": False}):
+        assert ":assumed-role/" in connect(profile="work", **given).caller_arn()
 
 
 def test_the_caller_s_account_explains_another_problem_and_never_fails(

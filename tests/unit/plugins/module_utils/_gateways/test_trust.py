@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways import tls
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws import Aws
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai import CastAi
@@ -131,32 +131,3 @@ def test_no_connection_changes_a_context_that_threads_share(
             ended.result()
     assert len(wire.script.received) == 3
     assert changes == []
-
-
-@pytest.mark.parametrize(
-    ("variable", "origin"),
-    [
-        ("AWS_CA_BUNDLE", "ca_bundle of the AWS profile"),
-        ("REQUESTS_CA_BUNDLE", "The environment variable REQUESTS_CA_BUNDLE"),
-    ],
-)
-@pytest.mark.parametrize(
-    ("content", "problem"), [(None, " is '.*', which is not a file"), ("no PEM", " contains no PEM certificate")]
-)
-def test_what_aws_is_told_to_trust_is_checked_before_any_call(
-    wire: Wire,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    variable: str,
-    origin: str,
-    content: str | None,
-    problem: str,
-) -> None:
-    bundle = tmp_path / "bundle.pem"
-    if content:
-        bundle.write_text(content)
-    monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
-    monkeypatch.setenv(variable, str(bundle))
-    with pytest.raises(Refused, match=f"^{origin}{problem}"):
-        aws(wire)
-    assert wire.script.received == []
