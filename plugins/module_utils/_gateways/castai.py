@@ -24,13 +24,11 @@ from ansible.module_utils.urls import Request, SSLValidationError, make_context
 
 from .. import _addresses
 from .._answers import Odd, loaded, object_in, objects_in, some_objects, text_in, tidy
-from .._credentials import quoted
 from .._engine import CallFailed, Conflict, Refused
-from .._given import is_file
 from .._options import sendable
 from .._patience import THROTTLED, Repeats, retry_after, throttled
 from .._variables import named
-from . import proxies, tls
+from . import files, proxies, tls
 
 T = TypeVar("T")
 
@@ -154,15 +152,12 @@ class CastAi:
             raise Refused("castai_api_key is not set. Set it, or the environment variable CASTAI_API_KEY.")
         if not sendable(api_key):
             raise Refused("castai_api_key contains a space, line break or special character. Copy it again.")
-        if ca_cert and not is_file(ca_cert):
-            raise Refused(
-                f"castai_ca_cert is {quoted(ca_cert)}, which is not a file. Set it to a file with the CA"
-                " certificates for CAST AI."
-            )
+        if validate_certs and not ca_cert:
+            files.check_variables(*files.TRUST)
         self.url = url.rstrip("/")
         self._api_key = api_key
         self._validate_certs = validate_certs
-        self._ca_cert = ca_cert
+        self._ca_cert = files.ca_file(ca_cert, "castai_ca_cert", "CAST AI")
         self._sleep = sleep
 
     def with_key(self, api_key: str) -> CastAi:
@@ -432,8 +427,6 @@ class CastAi:
         except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", None) or error
             said = tidy(getattr(reason, "strerror", None) or str(reason))
-            if self._ca_cert and "NO_CERTIFICATE" in said:
-                raise Refused("castai_ca_cert contains no PEM certificate. Set it to another file.") from error
             way = proxies.way_to(self.url, os.environ)
             failure = CallFailed(f"Could not {purpose}: {self.url} did not answer{way} ({said}).{_of_proxy(said)}")
             raise _Passing(failure, 0, PATIENCE_UNANSWERED, lost=not isinstance(reason, _NEVER_SENT)) from error

@@ -33,10 +33,11 @@ from typing import IO, Any
 from .._answers import tidy
 from .._credentials import MASK, SECRET_VARIABLE, quoted
 from .._engine import CallFailed, Conflict, Failure, Refused, Throttled, until
+from .._given import readable
 from .._patience import FEWER, Repeats
 from .._temp_folder import TempFolder, leave_dead, left_dead, temp_folder
 from .._variables import named, role_of
-from . import proxies, repositories
+from . import files, proxies, repositories
 from .repositories import Repository
 
 with contextlib.suppress(ImportError):
@@ -407,6 +408,7 @@ class Helm:
         purpose: how an error's sentence begins. hidden: texts that an error must not show. release: the one that an
         error is about. watch: see upgrade.
         """
+        files.check_variables(*files.TRUST, _KEPT[1])
         try:
             # AnsibleModule.run_command does not exist inside the controller, and cannot tie Helm's life to ours.
             process = subprocess.Popen(  # noqa: S603 # pylint: disable=ansible-bad-function
@@ -499,7 +501,7 @@ def version_problem(chart: Chart, found: Facts) -> str:
 def facts(path: Path, role: str = "") -> Facts:
     """What the Chart.yaml of a chart folder or archive says. role: whose variables set the chart, empty if unknown."""
     try:
-        if path.is_dir():
+        if readable(path).is_dir():
             text = (path / "Chart.yaml").read_bytes()
         else:
             with tarfile.open(path) as archive:

@@ -33,9 +33,10 @@ from tests.sandbox.aws.server import ADMINISTRATOR, EXTERNAL_ID
 from tests.sandbox.aws.server import Aws as Cloud
 from tests.sandbox.gate import Gate
 from tests.sandbox.proxy import Proxy
-from tests.sandbox.wire import Cluster
+from tests.sandbox.wire import Cluster, Response
 from tests.support.tunnel import Tunnel
 from tests.support.tunnel import serve as serve_tunnel
+from tests.unit.plugins.conftest import Wire
 from tests.unit.sandbox.aws_client import allow, trust
 
 HOME, OTHER, REGION = "111122223333", "444455556666", "eu-central-1"
@@ -361,8 +362,20 @@ def test_blank_variables_are_not_there(world: World, monkeypatch: pytest.MonkeyP
 
 def test_a_blank_bundle_does_not_turn_the_check_off(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_CA_BUNDLE", "")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", " ")
     with pytest.raises(CallFailed, match="certificate verify failed"):
         connect().caller_arn()
+
+
+def test_the_bundle_counts_for_the_role_of_a_profile_too(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bundle = os.environ["AWS_CA_BUNDLE"]
+    monkeypatch.delenv("AWS_CA_BUNDLE")
+    entry = f"role_arn = {ONBOARDING}\nexternal_id = {EXTERNAL_ID}\ncredential_source = Environment\n"
+    (tmp_path / "config").write_text(f"[profile work]\n{entry}", encoding="utf-8")
+    for given in ({"aws_ca_bundle": bundle}, {"aws_validate_certs": False}):
+        assert ":assumed-role/" in connect(profile="work", **given).caller_arn()
 
 
 def test_the_caller_s_account_explains_another_problem_and_never_fails(
@@ -690,3 +703,42 @@ def test_models_are_read_once_for_all_sessions(world: World, monkeypatch: pytest
     gateway.read_ahead()
     monkeypatch.setattr(JSONFileLoader, "load_file", lambda *_arguments: pytest.fail("read again"))
     assert connect().describe_cluster("prod") is not None
+
+
+# Answers that AWS does not give
+
+BODIES = [
+    b"",
+    b"<html><p>Please log in",
+    b"<html></html>",
+    b"{}",
+    b"[]",
+    b"null",
+    b"\xff\xfe",
+    b'{"cluster": 5}',
+    b'{"cluster": {}}',
+    b"<GetRoleResponse><GetRoleResult></GetRoleResult></GetRoleResponse>",
+]
+ASKED: dict[str, Callable[[Aws], object]] = {
+    "sts:GetCallerIdentity": Aws.caller_arn,
+    "eks:DescribeCluster": lambda aws: aws.describe_cluster("prod"),
+    "iam:GetRole": lambda aws: aws.get_role("castai"),
+    "ec2:DescribeSecurityGroups": lambda aws: aws.find_group("vpc-1", "castai"),
+}
+
+
+@pytest.mark.parametrize("status", [200, 302, 403])
+@pytest.mark.parametrize("body", BODIES)
+def test_an_answer_that_aws_does_not_give_is_a_sentence(wire: Wire, status: int, body: bytes) -> None:
+    keys = {"access_key": "AKIAIOSFODNN7EXAMPLE", "secret_key": "secret"}
+    aws = connect(endpoint_url=wire.url, aws_ca_bundle=str(wire.ca_file), **keys)
+    for operation, read in ASKED.items():
+        wire.script.play(Response(status, (("Content-Type", "text/html"),), body))
+        with pytest.raises(CallFailed) as caught:
+            read(aws)
+        said = str(caught.value)
+        assert said.startswith("Could not ")
+        assert operation in said
+    wire.script.play(Response(status, (("Content-Type", "text/html"),), body))
+    with pytest.raises(CallFailed, match=r"^Could not assume role arn:aws:iam::444455556666:role/onboarding: "):
+        connect(endpoint_url=wire.url, aws_ca_bundle=str(wire.ca_file), **keys, **in_other_account())

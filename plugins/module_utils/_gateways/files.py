@@ -1,0 +1,56 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Files that libraries and Helm open themselves, checked before that. PRIVATE to the collection.
+
+They would wait forever for a pipe, and what they say about other files does not name where the path was set.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Mapping
+
+from .._credentials import quoted
+from .._engine import Refused
+from .._given import as_path, is_file, is_pipe
+from .._variables import named
+
+TRUST = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+"""The environment variables that name other certificates than the system's own to OpenSSL and Go."""
+
+
+def check(paths: Mapping[str, str]) -> None:
+    """Raise Refused for a pipe or device. paths: each by where it is set, in words; empty for none."""
+    for origin, path in paths.items():
+        if path and is_pipe(as_path(path)):
+            raise Refused(f"{origin} is {quoted(path)}, which is a pipe or device. Set it to a file.")
+
+
+def check_variables(*names: str) -> None:
+    """The same for the paths in environment variables."""
+    check({f"The environment variable {name}": os.environ.get(name, "").strip() for name in names})
+
+
+def ca_file(path: str | None, option: str, service: str, variables: tuple[str, ...] = ()) -> str:
+    """The path of CA certificates that an option or one of its variables sets, or an empty text. Raises Refused."""
+    variable = next((name for name in variables if path and os.environ.get(name) == path), "")
+    return usable_ca(path, f"{variable}, which is used for {named(option)}," if variable else named(option), service)
+
+
+def usable_ca(path: str | None, origin: str, service: str) -> str:
+    """The path of CA certificates, or an empty text. origin: where it is set, in words. Raises Refused."""
+    if not path:
+        return ""
+    right = f"Set it to a file with the CA certificates for {service}."
+    if not is_file(path):
+        raise Refused(f"{origin} is {quoted(path)}, which is not a file. {right}")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except ssl.SSLError:
+        raise Refused(f"{origin} is {quoted(path)}, which contains no valid PEM certificate. {right}") from None
+    except OSError as error:
+        raise Refused(f"{origin} is {quoted(path)}, which cannot be read ({error.strerror}). {right}") from None
+    return path
