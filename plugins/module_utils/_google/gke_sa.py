@@ -55,6 +55,7 @@ from .bindings import (
 from .existing import (
     former_of_users,
     has_key,
+    has_other_credentials,
     keys_of,
     note_of,
     note_to_keep,
@@ -78,7 +79,16 @@ from .gke_bindings import (
     users_of,
     users_to_remove,
 )
-from .marks import NO_ROLE_NOTE, Mark, describe, marked_role, recorded_projects, role_description, role_note
+from .marks import (
+    NO_ROLE_NOTE,
+    NOT_OURS,
+    Mark,
+    describe,
+    marked_role,
+    recorded_projects,
+    role_description,
+    role_note,
+)
 from .observed import (
     CastAccount,
     Current,
@@ -209,6 +219,8 @@ def _check_keys(current: Current, wanted: Desired) -> None:
 def _mark(current: Current, wanted: Desired) -> Mark:
     """What the account's description should say. The note and the text of others are kept."""
     held = current.account.found.mark if current.account.found else Mark()
+    if wanted.keyless and has_other_credentials(current, wanted):
+        held = replace(held, key=NOT_OURS, credentials=current.credentials_id)
     return replace(held, cluster_id=wanted.cluster_id, cluster=wanted.name)
 
 

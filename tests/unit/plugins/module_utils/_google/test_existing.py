@@ -448,6 +448,41 @@ def test_removal_with_another_account_and_role_finds_our_key(world: World) -> No
     assert world.key_ids(OWN) == [key_id for _email, key_id in world.kept]
 
 
+@pytest.mark.parametrize("renewed", [False, True])
+def test_a_role_that_is_used_again_says_no_more_about_keys_than_the_one_in_between(world: World, renewed: bool) -> None:
+    """CAST AI's key is the one that the role in between notes, although the other's note is about the same account."""
+    first, between = ({"existing_service_account": OWN, "role_id": f"acme.{one}"} for one in ("castai", "between"))
+    world.run(**first)
+    world.run(**between)
+    assert len(world.key_ids(OWN)) == 2
+    if renewed:
+        world.cloud.do("set_key", key_id=world.given_key, ends=3600.0, validAfterTime="2026-01-01T00:00:00Z")
+        world.run(**between)
+    key = world.given_key
+    world.run(**first)
+    assert world.given_key == key
+    assert world.run(**first).actions == ()
+    world.run(**first, state="absent")
+    assert world.key_ids(OWN) == [key_id for _email, key_id in world.kept]
+
+
+@pytest.mark.parametrize("call", ["create_key", "hand_over"])
+def test_a_key_of_a_run_that_ended_is_found_by_the_note_of_another_role(world: World, call: str) -> None:
+    first, between = ({"existing_service_account": OWN, "role_id": f"acme.{one}"} for one in ("castai", "between"))
+    world.run(**first)
+    world.run(**between)
+    world.cloud.do("set_key", key_id=world.given_key, ends=3600.0, validAfterTime="2026-01-01T00:00:00Z")
+    if call == "create_key":
+        ended(world, call, **between)
+    else:
+        assert world.run_until(2, **between)
+    assert len(world.key_ids(OWN)) == 3
+    world.run(**first)
+    assert world.run(**first).actions == ()
+    world.check_access()
+    assert sorted(world.key_ids(OWN)) == sorted([world.given_key, *(key_id for _email, key_id in world.kept)])
+
+
 def test_our_account_loses_its_binding_in_a_project_that_is_taken_off_the_list_at_once(world: World) -> None:
     world.run(extra_projects=[SHARED])
     world.run(existing_service_account=OWN, hand_over=False)
