@@ -91,14 +91,18 @@ def has_key(current: Current, wanted: Desired) -> bool:
     return _recorded(current, wanted) or any((*ours, *former_of_users(current, wanted).values()))
 
 
+def is_named(current: Current) -> bool:
+    """Whether CAST AI's record names the account. One that does not exist any more may have been replaced since."""
+    return bool(current.account.found) and current.client_account == current.account.email
+
+
 def has_other_credentials(current: Current, wanted: Desired) -> bool:
     """Whether CAST AI has credentials that are neither recorded nor for the account without a key.
 
     They are recorded before CAST AI's record names the account, as nothing else shows after that whether the
     account has been handed over.
     """
-    named = current.client_account == current.account.email
-    return bool(current.credentials_id) and not named and not has_key(current, wanted)
+    return bool(current.credentials_id) and not is_named(current) and not has_key(current, wanted)
 
 
 def _recorded(current: Current, wanted: Desired) -> bool:

@@ -56,6 +56,7 @@ from .existing import (
     former_of_users,
     has_key,
     has_other_credentials,
+    is_named,
     keys_of,
     note_of,
     note_to_keep,
@@ -448,7 +449,7 @@ def _plan_hand_over(current: Current, wanted: Desired) -> Iterator[Action]:
     keys = our_keys(current, wanted)
     if wanted.keyless:
         # CAST AI's record names the account even before the hand-over.
-        if current.client_account != email or not current.credentials_id or has_key(current, wanted):
+        if not is_named(current) or not current.credentials_id or has_key(current, wanted):
             yield HandOverAccount(
                 f"hand service account {email} without a key to CAST AI for cluster {wanted.cluster_id}",
                 target,
@@ -846,6 +847,13 @@ def _warnings_about_others(current: Current, wanted: Desired) -> Iterator[str]:
             yield (
                 f"Service account {former.email}, which CAST AI had before, still has bindings of"
                 f" {' and of '.join(held)}. Remove them if nothing else needs them."
+            )
+        before = replace(current, account=former)
+        lent = [] if former.found else users_of(before, replace(wanted, existing_account=former.email))
+        if lent and not users_of_former(current, wanted, former):
+            yield (
+                f"{current.cast_account} may still impersonate service account {former.email}, because other clusters"
+                " may use that account, too."
             )
     known = [one.email for one in current.former_accounts]
     others = [one for one in _others_with_role(current, wanted) if one not in known]

@@ -308,6 +308,18 @@ def test_cast_ai_goes_on_impersonating_the_users_own_account_for_another_cluster
     assert world.run(**keyless).actions == ()
 
 
+def test_what_cast_ai_may_impersonate_for_another_cluster_is_told(world: World) -> None:
+    keyless = {"identity": "impersonation", "existing_service_account": OWN}
+    world.another_cluster("till")
+    for name in ("shop", "till"):
+        world.run(cluster_name=name, **keyless)
+    before = of_cast_ai(world, OWN)
+    for check in (True, False):
+        done = world.run(check=check)
+        assert any(f"may still impersonate service account {OWN}" in one for one in done.view["warnings"])
+    assert of_cast_ai(world, OWN) == before
+
+
 # With what other clusters have
 
 
@@ -324,6 +336,18 @@ def test_the_role_that_clusters_share_stays_bound_to_the_users_account(world: Wo
     kept = world.run(state="absent", **shared).view["kept"]
     assert f"binding of role castai.gkeAccess to {OWN} on project {PROJECT}: other clusters may need it" in kept
     assert (role, f"serviceAccount:{OWN}", "") in world.bindings
+
+
+def test_with_a_shared_role_an_account_that_is_impersonated_again_is_handed_over_again(world: World) -> None:
+    """CAST AI's record names it as long as no other account is impersonated, whatever key CAST AI was given."""
+    world.run(role_scope="project", identity="impersonation")
+    world.run(role_scope="project", existing_service_account=OWN)
+    key = world.given_key
+    assert key in world.key_ids(OWN)
+    world.run(role_scope="project", identity="impersonation")
+    assert world.given == {}
+    world.check_access()
+    assert world.run(role_scope="project", identity="impersonation").actions == ()
 
 
 def test_with_a_shared_role_the_key_of_another_account_is_created_once(world: World) -> None:
