@@ -64,15 +64,22 @@ def note_to_keep(current: Current, wanted: Desired, role_id: str) -> RoleNote:
     note = next((note for note in (*newer, own, *notes) if note.account), NO_ROLE_NOTE)
     email = current.account.email
     if not (wanted.keyless and wanted.existing_account):
-        return note
+        lost = bool(wanted.existing_account and current.gone) and not note.account
+        return _of_others(note._replace(account=hashed_account(email)), current) if lost else note
     if has_other_credentials(current, wanted):
-        note = note._replace(key=NOT_OURS, credentials=current.credentials_id[:CREDENTIALS_PART])
+        note = _of_others(note, current)
     if note.is_about(email):
         return note
     former = former_of_users(current, wanted)
     keys = frozenset(key.id[:KEY_PART] for keys in former.values() for key in keys)
     known = note._replace(account=hashed_account(email), former=frozenset(map(hashed_account, former)))
     return known._replace(ours=keys, until=0, others=frozenset())
+
+
+def _of_others(note: RoleNote, current: Current) -> RoleNote:
+    """The note that the credentials which CAST AI has are not for a key of ours that exists."""
+    key = NOT_OURS if current.credentials_id else ""
+    return note._replace(key=key, credentials=current.credentials_id[:CREDENTIALS_PART])
 
 
 def former_of_users(current: Current, wanted: Desired) -> dict[str, tuple[AccountKey, ...]]:

@@ -166,6 +166,10 @@ STORIES: Mapping[str, tuple[Callable[[World], None], Options]] = {
         {**ON_OWN, **KEYLESS},
     ),
     "from a key whose account somebody deleted to none": (deleted, KEYLESS),
+    "from a key whose account somebody deleted to the user's own account": (
+        lambda world: (deleted(world), own_account(world)),
+        ON_OWN,
+    ),
     "removal": (onboarded(), ABSENT),
     "removal without a key": (onboarded(**KEYLESS), {**KEYLESS, **ABSENT}),
     "removal of roles with an ID of the user's own": (onboarded(**ROLE_ID), {**ROLE_ID, **ABSENT}),
