@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import signal
+from collections import Counter
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -111,6 +112,14 @@ def test_a_module_needs_at_most_three_rounds_of_reads_and_four_with_an_app(story
         most = 4 if task.action.endswith("castai_aks_app") and host != "till" else 3
         own = of_task(task, story.asked_again)
         assert 0 < rounds(own, LOG_IN) <= allowed_rounds(own, most), (task.task, own)
+
+
+def test_a_second_run_reads_no_object_of_azure_more_than_twice(story: Story) -> None:
+    """The cluster and its kubeconfig may be read more often: every task that needs the address or the nodes reads them,
+    because no result contains them. The subscription is read for each host."""
+    read = Counter((one.operation, one.resource) for one in story.asked_again if one.system == "azure")
+    print(json.dumps([[*map(str, one), n] for one, n in sorted(read.items())], indent=0))
+    assert False
 
 
 @pytest.mark.parametrize("host", HOSTS)
