@@ -415,10 +415,12 @@ def _wait(gateway: Systems, wanted: Desired, record: Cluster, report: Report) ->
     with within(wanted.wait_timeout):
         there = until(probe, timeout=wanted.wait_timeout)
     if not there:
+        what, state = (
+            ("The agent is", "online") if wanted.wait_for == "agent_online" else ("The cluster is", wanted.wait_for)
+        )
         raise CallFailed(
-            f"Cluster {seen.id} was {seen.status} and its agent {seen.agent_status} after {wanted.wait_timeout} s, not"
-            f" {wanted.wait_for.replace('_', ' ')}. Look at the pods of namespace {wanted.namespace}, or raise"
-            f" {named('wait_timeout')}."
+            f"{what} not {state} after {wanted.wait_timeout} s: cluster {seen.id} is {seen.status}, its agent"
+            f" {seen.agent_status}. Look at the pods of namespace {wanted.namespace}, or raise {named('wait_timeout')}."
         )
     return seen
 

@@ -226,7 +226,8 @@ def _principal(options: Mapping[str, Any], cloud: Cloud, common: Mapping[str, An
     client, tenant = _client(options), _tenant(options)
     missing = [option for option, value in (("client_id", client), ("tenant", tenant)) if not value]
     if missing:
-        raise Refused(f"{_name(kind)} is set, but {' and '.join(map(_name, missing))} is not. Set it.")
+        are_not = "is not. Set it" if len(missing) == 1 else "are not. Set both"
+        raise Refused(f"{_name(kind)} is set, but {' and '.join(map(_name, missing))} {are_not}.")
     value, origin = _found(options, kind)[0], _origin(options, kind)
     principal = {"tenant_id": tenant, "client_id": client, "authority": cloud.login, **common}
     if kind == "secret":

@@ -35,7 +35,7 @@ T = TypeVar("T")
 CLUSTERS = "/v1/kubernetes/external-clusters"
 TIMEOUT = 60.0
 PATIENCE = 60.0
-"""Seconds, including tries and pauses, after which a call that is answered with "later" is given up."""
+"""For how many seconds, including tries and pauses, to repeat a call that CAST AI asks to repeat later."""
 
 PATIENCE_PROPAGATION = 180.0
 """The same while AWS does not yet show new credentials to CAST AI."""
@@ -157,9 +157,7 @@ class CastAi:
         self.url = url.rstrip("/")
         self._api_key = api_key
         self._validate_certs = validate_certs
-        if ca_cert:
-            files.load_certificates(ca_cert, "castai_ca_cert", "CAST AI", tls.empty())
-        self._ca_cert = ca_cert
+        self._ca_cert = files.ca_file(ca_cert, "castai_ca_cert", "CAST AI")
         self._sleep = sleep
 
     def with_key(self, api_key: str) -> CastAi:
@@ -266,9 +264,9 @@ class CastAi:
         return self.hand_over(cluster_id, {"credentials": credentials})
 
     def create_service_account(self, cluster_id: str, provider: str, block: Mapping[str, str]) -> str:
-        """E-mail of the account of CAST AI's that is to use a user's account; the same whenever it is asked for.
+        """E-mail address of CAST AI's account that will use a user's account; the same each time.
 
-        block: the user's account, as the provider's clusters have it.
+        block: the user's account, in the form for the provider's clusters.
         """
         body = {provider: dict(block)}
         path, purpose = f"{CLUSTERS}/{cluster_id}/{provider}-create-sa", "create CAST AI's service account"
@@ -279,7 +277,7 @@ class CastAi:
         return email
 
     def disable_service_account(self, cluster_id: str, provider: str) -> None:
-        """No such account any more is success."""
+        """If the account is already gone, that is a success."""
         try:
             path = f"{CLUSTERS}/{cluster_id}/{provider}-disable-sa"
             self._call("POST", path, "disable CAST AI's service account", lambda body: None)
@@ -298,7 +296,7 @@ class CastAi:
         return number
 
     def disable_google_account(self, cluster_id: str) -> None:
-        """No such account any more is success."""
+        """If the account is already gone, that is a success."""
         try:
             path = f"{CLUSTERS}/{cluster_id}/gcp-disable-sa"
             self._call("POST", path, "disable CAST AI's Google account", lambda body: None)

@@ -68,7 +68,7 @@ _KEPT = ("HELM_CONFIG_HOME", "HELM_REGISTRY_CONFIG")
 """Helm's own variables that lead to the user's registry logins; the others change what Helm does."""
 
 PULL_PATIENCE = 60.0
-"""Seconds, including tries and pauses, after which a temporarily unavailable chart is given up."""
+"""For how many seconds, including tries and pauses, to ask again for a chart that is temporarily unavailable."""
 
 _VERSION = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?(?:[-+].*)?")
 """A Helm built without its release's flags has no patch number: v4.3, v3.22+unreleased."""
@@ -93,6 +93,8 @@ _CONFLICTS = (
 _RECORD_EXISTS = re.compile(r'secrets "sh\.helm\.release\.v1\.[^"]*" already exists')
 _PASSING = re.compile(r"(?i)\b(429 too many|50[0234] (internal|bad|service|gateway))|toomanyrequests|connection reset")
 """Messages of Helm about a chart repository that may deliver the chart later. Helm itself only asks once."""
+_NO_SUCH_CHART = re.compile("(?i)not found|manifest unknown")
+"""Messages of Helm about a chart or version that a repository or registry does not have."""
 _LIMITED = re.compile("(?i)too many requests|toomanyrequests")
 _ADVICE = (
     (_LIMITED.pattern, f"The server limits how often it may be called. {FEWER}"),
@@ -346,7 +348,13 @@ class Helm:
             ref = f"{repository.name}/{chart.ref}" if chart.repo_url else chart.ref
         arguments = ["pull", "--destination", str(into)]
         arguments += ["--version", chart.version] * bool(chart.version)
-        self._ask(temp, [*arguments, "--", ref], purpose, hidden)
+        try:
+            self._ask(temp, [*arguments, "--", ref], purpose, hidden)
+        except CallFailed as failure:
+            if not _NO_SUCH_CHART.search(str(failure)):
+                raise
+            options = f"{named('chart_version', chart.role)} or {named('chart_ref', chart.role)}"
+            raise CallFailed(f"{failure} Correct {options}.") from None
         return next(into.glob("*.tgz"))
 
     def _know(self, temp: TempFolder, repository: Repository, purpose: str) -> None:
@@ -523,7 +531,7 @@ def facts(path: Path, role: str = "") -> Facts:
         reason = getattr(error, "strerror", None)
         if not reason:
             broken = isinstance(error, (EOFError, zlib.error, tarfile.TarError))
-            reason = "it is not a whole archive" if broken else "it has no Chart.yaml with a name and a version"
+            reason = "it is not a complete archive" if broken else "it has no Chart.yaml with a name and a version"
         raise Refused(f"{path} is not a Helm chart ({reason}). Correct {named('chart_ref', role)}.") from error
 
 

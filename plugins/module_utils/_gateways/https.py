@@ -105,18 +105,17 @@ class Rejection(CallFailed, Generic[P]):
 
 
 class Http(_Session):
-    """Goes by the proxies of the environment as the other gateways do, and by nothing else there: a .netrc would
-    replace the token. ca_file: what to trust, empty for the system's and requests' own certificates; ca_option: which
-    option sets it; cloud: what for. Raises Refused for a file that cannot be used.
+    """Uses the environment's proxies like the other gateways, and nothing else in it: a .netrc would replace the
+    token. ca_file: what to trust, empty for the system's and requests' own certificates; ca_option: which
+    option sets it.
     """
 
-    def __init__(self, ca_file: str | None, ca_option: str, cloud: str) -> None:
+    def __init__(self, ca_file: str, ca_option: str) -> None:
         super().__init__()
         self.trust_env = False
         self.verify = ca_file or True
         self._ca_option = ca_option
-        origin = files.origin(ca_file, ca_option, *CA_VARIABLES)
-        context = tls.by_file(ca_file, origin, cloud) if ca_file else tls.shared(by_system)
+        context = tls.by_file(ca_file) if ca_file else tls.shared(by_system)
         self.mount("https://", _Adapter(context, pool_maxsize=AT_ONCE))
 
     def request(self, method: str, url: str, *arguments: Any, **keywords: Any) -> Any:
@@ -137,7 +136,8 @@ class Http(_Session):
         body: Any = None,
         repeats: bool = True,
     ) -> Response:
-        """One try of a call. No answer that may pass is 503; a redirection is none of the API's answers.
+        """One try of a call. Without an answer, but with hope of one later, the status is 503. A redirection is not an
+        answer of the API.
 
         repeats: whether the call may be made again when its answer was lost. Raises CallFailed where another try would
         not help.
@@ -194,7 +194,7 @@ def by_system() -> ssl.SSLContext:
 def taken(
     answer: Any, read: Callable[[Mapping[str, Any]], T] | None, purpose: str, host: str, unsure: bool
 ) -> Mapping[str, Any] | T:
-    """What is wanted of an answer of success, all of it if nothing else is said. unsure: whether the call may have
+    """The wanted part of a successful answer, by default all of it. unsure: whether the call may have
     written. Raises CallFailed for an answer that the API does not give."""
     try:
         if not isinstance(answer, Mapping):
@@ -209,7 +209,7 @@ def taken(
 
 
 def refusal(purpose: str, permissions: Iterable[str], code: str, said: str, advice: str) -> tuple[str, str]:
-    """What an API's refusal of a call is in words, alone and after an action's own sentence.
+    """An API's refusal of a call in words, by itself and after an action's own sentence.
 
     code: HTTP's and the API's own, empty without an answer; said: the API's words, without a full stop; advice:
     sentences after a blank.
@@ -228,7 +228,7 @@ def problem_of(error: BaseException, host: str, ca_option: str) -> str:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return (
                 f"The TLS certificate of {host} is not trusted: {cause.verify_message}. Set {named(ca_option)}"
-                " to a file with the CA certificates of whoever signed it, such as a proxy that ends TLS."
+                " to a file with the CA certificates of whoever signed it, such as a proxy that terminates TLS."
             )
         if "Tunnel connection failed: 407" in said or "SOCKS5 authentication" in said:
             return "the proxy in HTTPS_PROXY requires a different login: put USER:PASSWORD@ before its name."
@@ -249,7 +249,7 @@ def never_sent(error: Exception) -> bool:
 
 
 def said_by(error: BaseException) -> str:
-    """Of an error that may pass, the system's own words."""
+    """The system's own words about a temporary error."""
     reasons = (cause.strerror for cause in tls.causes(error) if isinstance(cause, OSError) and cause.strerror)
     return tidy(masked(next(reasons, ""))) or type(error).__name__
 

@@ -98,7 +98,7 @@ def read(path: str, context: str | None) -> tuple[Server, User]:
 
 
 def read_text(text: str) -> tuple[Server, User]:
-    """The same of the current context of a kubeconfig that is no file, and names none. Raises Wrong."""
+    """The same for the current context of a kubeconfig that is not in a file and refers to none. Raises Wrong."""
     content = _content(text)
     config: Entry = {"current-context": _text(content, "current-context")}
     for kind, key in _LISTS.items():

@@ -51,7 +51,7 @@ class Settled:
 
 
 class _Named(Settled):
-    """Sends the name of the server, also if it is an IP address, which urllib3 before 2 leaves out. Errors say whose
+    """Sends the name of the server, even if it is an IP address, which urllib3 before 2 leaves out. Errors say whose
     they are."""
 
     def __init__(self, context: ssl.SSLContext, url: str, name: str) -> None:
@@ -72,7 +72,7 @@ class _Named(Settled):
 def shared(make: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
     """What make returns, made once in a process and its forks, as the system's certificates take long to read.
 
-    make: must give the same each time, and nobody may change it afterwards.
+    make: must give the same each time, and nobody may change it afterward.
     """
     return _made(make, tuple(map(os.environ.get, files.TRUST)))
 
@@ -117,10 +117,10 @@ def unchecked() -> ssl.SSLContext:
     return made
 
 
-def by_file(file: str, origin: str, service: str) -> ssl.SSLContext:
-    """Trusts the certificates of a PEM file. origin: where it is set, in words. Raises Refused."""
+def by_file(file: str) -> ssl.SSLContext:
+    """Trusts the certificates of a file, which must be usable (files.usable_ca)."""
     made = empty()
-    files.load_certificates(file, origin, service, made)
+    made.load_verify_locations(file)
     return made
 
 
@@ -179,8 +179,8 @@ def _identify(made: ssl.SSLContext, certificate: str, key: str) -> None:
         except (ssl.SSLError, ValueError) as error:
             reason = getattr(error, "reason", None) or error
             raise Refused(
-                f"The client certificate and its key cannot be used ({reason}). Set a PEM certificate and the key"
-                " that belongs to it, without a password."
+                f"The client certificate and its key cannot be used ({reason}). Use a PEM certificate and"
+                " its own key, without a password."
             ) from None
 
 

@@ -909,8 +909,8 @@ KEPT: dict[str, tuple[Current, dict[str, Any], list[str], list[str]]] = {
         [f"delete role {NODE}"],
         [
             (
-                f"role {NODE}: others attached theirs to it, or an earlier run did by eks_onboard_node_policies (option"
-                " node_policies). Add it there again, or detach it, then run again"
+                f"role {NODE}: others attached theirs to it, or an earlier run did, because eks_onboard_node_policies"
+                " (option node_policies) listed it. List it again, or detach it, then run again"
             )
         ],
     ),

@@ -385,8 +385,9 @@ def test_what_else_the_principal_has_stays(world: World) -> None:
 
 
 @pytest.mark.parametrize("parts", [({},), ({"hand_over": False}, {"prepare": False})], ids=["at once", "in parts"])
-def test_replicas_of_graph_that_lag_leave_one_app_and_one_secret(world: World, parts: Any) -> None:
-    world.cloud.do("lag", seconds=15)
+@pytest.mark.parametrize("seconds", [15, 60])
+def test_replicas_of_graph_that_lag_leave_one_app_and_one_secret(world: World, parts: Any, seconds: float) -> None:
+    world.cloud.do("lag", seconds=seconds)
     for part in parts:
         world.run(**part)
     assert world.run().actions == ()
