@@ -19,7 +19,7 @@ from .._engine import UNKNOWN, Action, Made, Refused, Subject
 from .._gateways.google_iam import CustomRole
 from .._keys import Deletion, moment
 from .._owner import Removal, Shown, Step, asked
-from .._record import check_record, check_removable, recorded_as
+from .._record import check_record, check_removable, mismatch
 from .._variables import named
 from . import names
 from .actions import (
@@ -151,11 +151,8 @@ def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
     if record:
         known = [record.facts.get(key) for key in ("projectId", "location", "clusterName")]
         if (record.provider, *known) != (PROVIDER, project, wanted.location, wanted.name):
-            theirs = recorded_as(record, PROVIDER, "GKE", f" of project {known[0]} in {known[1]}")
-            yield (
-                f"CAST AI's cluster {record.id} is {theirs}, not GKE cluster {wanted.name} of project {project} in"
-                f" {wanted.location}. Correct {named('cluster_id')} or {named('cluster_name')}."
-            )
+            ours = f"GKE cluster {wanted.name} of project {project} in {wanted.location}"
+            yield mismatch(record, ours, PROVIDER, "GKE", names.recorded_place)
     if not (wanted.present and wanted.prepare):
         return
     if current.cluster is None:
