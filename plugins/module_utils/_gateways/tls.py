@@ -117,10 +117,10 @@ def unchecked() -> ssl.SSLContext:
     return made
 
 
-def by_file(file: str) -> ssl.SSLContext:
-    """Trusts the certificates of a file, which must be usable (files.usable_ca)."""
+def by_file(file: str, origin: str, service: str) -> ssl.SSLContext:
+    """Trusts the certificates of a PEM file. origin: where it is set, in words. Raises Refused."""
     made = empty()
-    made.load_verify_locations(file)
+    files.load_certificates(file, origin, service, made)
     return made
 
 

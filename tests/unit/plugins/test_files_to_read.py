@@ -9,6 +9,7 @@ import base64
 import json
 import os
 import signal
+import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -129,7 +130,7 @@ def test_what_is_not_read_may_be_a_pipe(pipe: str, monkeypatch: pytest.MonkeyPat
 BUNDLES: dict[str, tuple[Callable[[], Any], str]] = {
     "AWS": (
         lambda: aws_session.Session({"region": "eu-central-1"}),
-        "^REQUESTS_CA_BUNDLE is ",
+        "^The environment variable REQUESTS_CA_BUNDLE is ",
     ),
     "AWS's own": (
         lambda: aws_session.Session({"region": "eu-central-1", "aws_ca_bundle": os.environ["AWS_CA_BUNDLE"]}),
@@ -227,7 +228,7 @@ OF_KUBERNETES: dict[str, Callable[[str], bytes]] = {
 @pytest.mark.parametrize("shape", SHAPES)
 def test_certificates_of_a_service_are_read_as_openssl_reads_them(shape: str, service: str, tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_bytes(SHAPES[shape]("".join(TWO)))
-    context = tls.by_file(files.usable_ca(str(tmp_path / "ca.pem"), "ORIGIN", service))
+    context = tls.by_file(str(tmp_path / "ca.pem"), "ORIGIN", service)
     assert context.cert_store_stats()["x509"] == 2
 
 
@@ -272,4 +273,4 @@ def test_what_is_not_pem_is_a_sentence(content: bytes, tmp_path: Path) -> None:
     with pytest.raises(kubeconfig.Wrong, match=rf"^the k '{path}' is not PEM$"):
         kubeconfig._material({"k": path}, "k")
     with pytest.raises(Refused, match="contains no valid PEM certificate"):
-        files.usable_ca(path, "ORIGIN", "AWS")
+        files.load_certificates(path, "ORIGIN", "AWS", ssl.create_default_context())
