@@ -97,6 +97,7 @@ from .observed import (
     ProjectState,
     bound_roles,
     connect,
+    had_own_account,
     home_of,
     members_of,
     observe,
@@ -496,8 +497,8 @@ def _served(current: Current, wanted: Desired) -> bool:
     """
     noted = bool(note_of(current, wanted, current.account.email).account) and not wanted.shared
     # What CAST AI has may be a key of another account. With a shared role, a new key could not be noted.
-    others = current.gone or current.unshown or _others_with_role(current, wanted, names.SHARED_ROLE)
-    unsure = not wanted.shared and bool(others)
+    others = current.unshown or _others_with_role(current, wanted, names.SHARED_ROLE)
+    unsure = not wanted.shared and bool(others or had_own_account(current, wanted))
     if noted or unsure or not wanted.existing_account:
         return False
     live = any(not (key.dead or key.due) for key in current.keys.keys)
