@@ -116,7 +116,7 @@ def check_federation(current: Current, wanted: Desired) -> None:
     if wanted.managed and not current.subject:
         why = f" {current.silence}" if current.silence else ""
         raise Refused(
-            f"CAST AI does not say with which account it would use a managed identity.{why} It may not have enabled"
+            f"CAST AI does not say which account it would use with a managed identity.{why} It may not have enabled"
             f" this for your organization. Set {named('identity', ROLE)} to {APP} and {named('credential', ROLE)} to"
             f" {SECRET}."
         )

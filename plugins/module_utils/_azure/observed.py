@@ -387,7 +387,7 @@ def _with_identities(azure: Azure, wanted: Desired, current: Current) -> Current
 
 
 def _identity(azure: Azure, subscription: str, group: str, name: str) -> ManagedIdentity | None:
-    """A managed identity, None also if its resource provider is not registered."""
+    """A managed identity. Also None if its resource provider is not registered."""
     try:
         return azure.get_identity(subscription, group, name)
     except AzureRejected as refusal:

@@ -235,7 +235,9 @@ class CreateRole(OnRole):
                     another = f"Set {named('role_id', ROLE)} to another ID."
                     if role_id == names.SHARED_ROLE:
                         another = f"Leave out {named('role_scope', ROLE)}."
-                    raise refusal.advised(f"The ID of a deleted role stays taken for weeks. {another}") from refusal
+                    raise refusal.advised(
+                        f"The ID of a deleted role cannot be used again for weeks. {another}"
+                    ) from refusal
                 continue
             return {role_key(self.project, self.role_id): role_id}
         raise AssertionError("unreachable")

@@ -19,7 +19,7 @@ from .._engine import UNKNOWN, Action, Made, Refused, Subject
 from .._gateways.google_iam import CustomRole
 from .._keys import Deletion, moment
 from .._owner import Removal, Shown, Step, asked
-from .._record import check_record, check_removable, recorded_as
+from .._record import check_record, check_removable, mismatch
 from .._variables import named
 from . import names
 from .actions import (
@@ -156,11 +156,8 @@ def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
     if record:
         known = [record.facts.get(key) for key in ("projectId", "location", "clusterName")]
         if (record.provider, *known) != (PROVIDER, project, wanted.location, wanted.name):
-            theirs = recorded_as(record, PROVIDER, "GKE", f" of project {known[0]} in {known[1]}")
-            yield (
-                f"CAST AI's cluster {record.id} is {theirs}, not GKE cluster {wanted.name} of project {project} in"
-                f" {wanted.location}. Correct {named('cluster_id')} or {named('cluster_name')}."
-            )
+            ours = f"GKE cluster {wanted.name} of project {project} in {wanted.location}"
+            yield mismatch(record, ours, PROVIDER, "GKE", names.recorded_place)
     if not (wanted.present and wanted.prepare):
         return
     if current.cluster is None:
@@ -675,7 +672,7 @@ def _existing_kept(current: Current, wanted: Desired) -> Iterator[Removal]:
         yield Removal(f"service account {email}", None, "nothing shows which cluster it belongs to")
     for key in () if note_of(current, wanted, account.email).account else account.keys:
         thing = f"key {key.id} of service account {account.email}"
-        yield Removal(thing, None, "nothing records whether CAST AI has it")
+        yield Removal(thing, None, "no record shows whether CAST AI has it")
 
 
 def _binding_kept(current: Current, wanted: Desired) -> Iterator[Removal]:
@@ -742,7 +739,7 @@ def _remove_role(current: Current, wanted: Desired, project: str, state: Project
     elif any(one not in members and not one.startswith(deleted) for one in bound):
         kept = "it is also bound to others"
     delete = DeleteRole(
-        f"delete role {role_id} of project {project}, whose ID stays taken for up to {BLOCKED_DAYS} days",
+        f"delete role {role_id} of project {project}, whose ID cannot be used again for up to {BLOCKED_DAYS} days",
         f"gcp/role/{names.role_name(project, role_id)}",
         sorted(role.permissions),
         None,
@@ -835,7 +832,7 @@ def _warnings(current: Current, wanted: Desired) -> Iterator[str]:
     unknown = [] if wanted.keyless or _served(current, wanted) else unrecorded_keys(current, wanted)
     if unknown:
         yield (
-            f"CAST AI has credentials that nothing records. If they are for a key of service account {email}"
+            f"CAST AI has credentials that no run recorded. If they are for a key of service account {email}"
             f" ({' or '.join(unknown)}), delete that key."
         )
     ours = our_keys(current, wanted)

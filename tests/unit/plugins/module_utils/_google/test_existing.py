@@ -407,7 +407,7 @@ def test_removal_names_the_keys_of_which_nothing_records_whose_they_are(world: W
     world.run(existing_service_account=OWN)
     kept = world.run(existing_service_account=OWN, state="absent").view["kept"]
     for key_id in world.key_ids(OWN):
-        assert f"key {key_id} of service account {OWN}: nothing records whether CAST AI has it" in kept
+        assert f"key {key_id} of service account {OWN}: no record shows whether CAST AI has it" in kept
 
 
 def test_a_new_key_beside_one_whose_note_is_lost_is_announced(world: World) -> None:
@@ -418,10 +418,10 @@ def test_a_new_key_beside_one_whose_note_is_lost_is_announced(world: World) -> N
     erased(world)
     done = world.run(existing_service_account=OWN)
     assert world.given_key != lost
-    assert any("CAST AI has credentials that nothing records" in one and lost in one for one in done.view["warnings"])
+    assert any("CAST AI has credentials that no run recorded" in one and lost in one for one in done.view["warnings"])
     again = world.run(existing_service_account=OWN)
     assert again.actions == ()
-    assert not any("that nothing records" in one for one in again.view["warnings"])
+    assert not any("that no run recorded" in one for one in again.view["warnings"])
 
 
 def test_another_account_that_has_a_role_of_the_cluster_is_named(world: World) -> None:
