@@ -115,7 +115,8 @@ def _wrong_role(provider: Any, of_role: Any) -> Iterator[str]:
 
 def _wrong_values(values: Mapping[str, Any], variables: Mapping[str, Any]) -> Iterator[str]:
     given_values = {name: value for name, value in values.items() if is_given(value)}
-    for name in filter(lambda name: name not in given_values, values):
+    unreadable = [name for name in KNOWN if name in variables and name not in values]
+    for name in (name for name in KNOWN if name not in given_values and name not in unreadable):
         option = _option(name)
         if option.get("required"):
             choices = f" to one of: {', '.join(option['choices'])}" if option.get("choices") else ""

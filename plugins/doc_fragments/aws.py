@@ -49,7 +49,7 @@ options:
     type: str
   aws_ca_bundle:
     description:
-      - File with the CA certificates for AWS's addresses, if your company's proxy ends TLS.
+      - File with the CA certificates for AWS's addresses, if your company's proxy terminates TLS.
       - Defaults to the environment variable E(AWS_CA_BUNDLE).
     type: path
   assume_role_arn:

@@ -25,8 +25,8 @@ options:
     default: https://api.cast.ai
   castai_ca_cert:
     description:
-      - File with the CA certificates for O(castai_api_url), if your company's proxy ends TLS. By default, the system's
-        certificates apply.
+      - File with the CA certificates for O(castai_api_url), if your company's proxy terminates TLS. By default, the
+        system's certificates apply.
     type: path
   castai_validate_certs:
     description: Whether to verify the TLS certificate of O(castai_api_url).

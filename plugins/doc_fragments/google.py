@@ -73,7 +73,7 @@ options:
     type: str
   google_ca_cert:
     description:
-      - File with the CA certificates for Google's addresses, if your company's proxy ends TLS.
+      - File with the CA certificates for Google's addresses, if your company's proxy terminates TLS.
       - Defaults to the environment variable E(REQUESTS_CA_BUNDLE) or E(CURL_CA_BUNDLE).
     type: path
 requirements:

@@ -36,7 +36,7 @@ options:
     description:
       - File with the CA certificates for O(host). By default, the system's certificates apply. With O(kubeconfig), it
         replaces the certificate authority in the file. If the address comes from EKS, GKE or AKS, it is used in
-        addition to the cluster's own authority, for a proxy that ends TLS in front of the cluster.
+        addition to the cluster's own authority, for a proxy that terminates TLS in front of the cluster.
       - Defaults to the environment variable E(K8S_AUTH_SSL_CA_CERT).
     type: path
     aliases: [ssl_ca_cert]

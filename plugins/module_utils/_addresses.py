@@ -36,8 +36,8 @@ Address: TypeAlias = "ipaddress.IPv4Address | ipaddress.IPv6Address"
 
 _CHART = (
     (
-        "Log in with Helm: helm registry login HOST for a registry, or helm repo add NAME ADDRESS --username USER"
-        " --password-stdin for a repository, whose chart is then NAME/CHART as {}, without {}."
+        "Log in with Helm. For a registry: helm registry login HOST. For a repository: helm repo add NAME ADDRESS"
+        " --username USER --password-stdin; then set {} to NAME/CHART, and leave out {}."
     ),
     "chart_ref",
     "chart_repo_url",

@@ -44,7 +44,7 @@ _HOOK = re.compile(
 _REFERS = re.compile(r"(ref|name|file|path|dir)[\"']?\s*[=:,-]?\s*[\"']?$", re.IGNORECASE)
 """The name of where a credential is: tokenSecretName: x, --token-file=x."""
 _ELSEWHERE = ("$", "/", "{", "<", "%")
-"""What begins so stands for a value that is somewhere else: $(API_KEY), /var/run/token, {{ token }}."""
+"""A text that begins like this stands for a value elsewhere: $(API_KEY), /var/run/token, {{ token }}."""
 
 _BY_FORM = re.compile(
     r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY|\bLS0tLS1CRUdJTi|\beyJ[\w-]{8,}\.[\w-]{4,}|\bk8s-aws-v1\.|\bya29\.[\w-]{20,}"

@@ -367,7 +367,7 @@ def results(answers: Mapping[K, Answer[T]]) -> dict[K, T]:
 
 
 def side_by_side(most: int, calls: Sequence[Callable[[], T]]) -> list[T]:
-    """Run independent calls, at most so many at once, wait for all of them, and raise the first error in the order
+    """Run independent calls, at most this many at once, wait for all of them, and raise the first error in the order
     given."""
     most = min(most, len(calls))
     if most <= 1:
@@ -500,7 +500,7 @@ def _reconcile_several(
 
 
 def each(parts: Sequence[Callable[[], T]], most: int = 1) -> list[T]:
-    """The results of the parts, run at most so many at once. Raises one Refused for all of them."""
+    """The results of the parts, run at most this many at once. Raises one Refused for all of them."""
 
     def refused_or(part: Callable[[], T]) -> T | Refused:
         try:

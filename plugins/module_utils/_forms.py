@@ -79,7 +79,7 @@ def problems(params: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def conflicts(rules: Mapping[str, Any], params: Mapping[str, Any]) -> tuple[str, ...]:
-    """Which options contradict each other or lack one another, in sentences. rules: a module's, with its argument_spec.
+    """Which options exclude each other or need one another, in sentences. rules: a module's, with its argument_spec.
 
     What is set in the environment is named by that, as users may not know of it.
     """

@@ -236,9 +236,16 @@ def as_path(text: str) -> Path:
 
 def readable(path: Path) -> Path:
     """The path itself. Raises OSError if it is a pipe or device: each task reads it again, which would wait forever."""
-    if path.exists() and not (path.is_file() or path.is_dir()):
+    if is_pipe(path):
         raise OSError(errno.EINVAL, "it is a pipe or device, not a file")
     return path
+
+
+def is_pipe(path: Path) -> bool:
+    """Whether a path is that of a pipe or device. /dev/null counts as an empty file, as the SDKs read it."""
+    with contextlib.suppress(OSError, ValueError):
+        return path.exists() and not (path.is_file() or path.is_dir() or path.samefile(os.devnull))
+    return False
 
 
 def is_file(text: str) -> bool:

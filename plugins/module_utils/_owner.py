@@ -69,7 +69,7 @@ class Owner:
         return ""
 
     def kept(self, shown: Shown | None) -> str:
-        """Why removal keeps an object, or an empty text, also if it does not exist."""
+        """Why removal keeps an object. Empty if it does not, even if the object does not exist."""
         objection = self.objection(shown) if shown else ""
         return f"it {objection}" if objection else ""
 

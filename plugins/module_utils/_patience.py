@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from email.utils import parsedate_to_datetime
 
 THROTTLED = 120.0
-"""Seconds, including tries and pauses, after which a throttled call is given up: limits are per minute."""
+"""For how many seconds, including tries and pauses, to repeat a throttled call: limits are per minute."""
 
 FEWER = "Run fewer hosts at a time (ansible-playbook --forks), or run again later."
 """What to do about throttled calls."""

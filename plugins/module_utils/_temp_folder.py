@@ -4,14 +4,14 @@
 
 """The temporary folders of a run, and what is left of them if it was killed. PRIVATE to the collection.
 
-A folder is named after its purpose, and is locked for as long as the run or its Helm lives. If a folder is not locked
-any more, the next run of the same user on this machine that needs one for the same purpose removes it; a folder without
-a particular purpose is removed by the next run that needs any. Everybody may be able to write to the temporary folder:
-a link, a folder of somebody else and one that cannot be read are not ours, and prove nothing.
+A folder is named after its purpose, and is locked for as long as the run or its Helm lives. If a folder is no
+longer locked, the next run of the same user on this machine that needs one for the same purpose removes it; a folder
+without a particular purpose is removed by the next run that needs any. Everybody may be able to write to the temporary
+folder: a link, a folder of another user and one that cannot be read are not ours, and prove nothing.
 
-Helm's folders are for a release, and their names also contain the revision that Helm works on. One that is not locked
-any more shows the next run that the revision's Helm is dead, so it need not wait to be sure. That run removes its
-contents, and the next one that starts Helm removes the folder.
+Helm's folders are for a release, and their names also contain the revision that Helm works on. One that is no
+longer locked shows the next run that the revision's Helm is dead, so there is no need to wait to be sure. That run
+removes its contents, and the next one that starts Helm removes the folder.
 """
 
 from __future__ import annotations

@@ -273,13 +273,15 @@ def right_name(name: str, known: Collection[str]) -> str | None:
     if name.lower() in known:
         return name.lower()
     if not prefix:
-        alike = [one for one in known if one[:2] == name[:2]]
+        # Few names are compared, as a host may have hundreds of variables of its own.
+        alike = [one for one in known if name[:1] in one[:2]]
         return next(iter(get_close_matches(name, alike, 1, _CLOSE_AS_A_WHOLE)), None)
     rest = name[len(prefix) :]
     if prefix in (*OURS, "components_") and f"castai_{rest}" in known:
         return f"castai_{rest}"
     ours = [one[len(prefix) :] for one in (*known, *OTHERS) if one.startswith(prefix)]
-    close = get_close_matches(rest, ours, 1, _CLOSE)
+    # In a short word, two letters in the wrong order count as half of it.
+    close = [one for one in ours if sorted(one) == sorted(rest)] or get_close_matches(rest, ours, 1, _CLOSE)
     if close:
         return prefix + close[0]
     return "" if prefix in OURS else None

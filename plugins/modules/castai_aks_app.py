@@ -137,8 +137,8 @@ options:
     elements: str
   secret_days:
     description:
-      - For how many days a new secret is valid, at most 36500. A run replaces it during its last 30 days, or during the
-        last tenth of its lifetime if that is shorter.
+      - Number of days that a new secret is valid, at most 36500. A run replaces it during its last 30 days, or during
+        the last tenth of its lifetime if that is shorter.
     type: int
     default: 365
 seealso:
@@ -223,12 +223,12 @@ assignments:
     removed: []
 castai_client_id:
   description:
-    - Application (client) ID of CAST AI's identity. In check mode, it is C((known after apply)) for a new identity.
+    - Application (client) ID of CAST AI's identity. In check mode, it is V((known after apply\)) for a new identity.
   returned: success
   type: str
 castai_principal_id:
   description:
-    - Object ID of its service principal. In check mode, it is C((known after apply)) for a new identity.
+    - Object ID of its service principal. In check mode, it is V((known after apply\)) for a new identity.
   returned: success
   type: str
 changes:

@@ -41,7 +41,7 @@ options:
   cluster_id:
     description:
       - UUID of the cluster at CAST AI, to select a registration by its ID.
-      - In check mode it may be C((known after apply)), which an earlier task returns if it would register the cluster.
+      - In check mode it may be V((known after apply\)), which an earlier task returns if it would register the cluster.
     type: str
   create_namespace:
     description:
@@ -83,7 +83,7 @@ options:
   wait_for:
     description:
       - What to wait for after the changes. V(agent_online) waits until the agent reports, V(ready) until CAST AI also
-        calls the cluster ready, V(onboarded) until it also has credentials for the cluster.
+        reports the cluster as ready, V(onboarded) until it also has credentials for the cluster.
       - Check mode does not wait.
     type: str
     choices: [none, agent_online, ready, onboarded]
@@ -236,7 +236,7 @@ cluster:
       description: V(ready), V(connecting), V(warning), V(failed), V(deleting), V(hibernated) and others.
       type: str
 cluster_id:
-  description: UUID of the cluster, or C((known after apply)) in check mode if the cluster is not registered yet.
+  description: UUID of the cluster, or V((known after apply\)) in check mode if the cluster is not registered yet.
   returned: success
   type: str
   sample: 5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e

@@ -188,11 +188,11 @@ node_role_arn:
   returned: success, when O(state=present) and O(prepare=true)
   type: str
 principal_arn:
-  description: ARN of the principal with which CAST AI assumes the role, or C((known after apply)). Empty for a user.
+  description: ARN of the principal with which CAST AI assumes the role, or V((known after apply\)). Empty for a user.
   returned: success, when O(state=present)
   type: str
 security_group_id:
-  description: ID of the nodes' security group, or C((known after apply)).
+  description: ID of the nodes' security group, or V((known after apply\)).
   returned: success, when O(state=present) and O(prepare=true)
   type: str
 """

@@ -16,7 +16,7 @@ description:
   - The decision depends on the DaemonSet's tolerations, not on a version. If the cluster has no kube-router, nothing is
     done.
   - An annotation of the DaemonSet records the added tolerations, so that O(state=absent) removes exactly those, except
-    for tolerations that the manifest has got itself since then.
+    for those that the manifest itself has set since then.
   - kOps restores its own DaemonSet when it applies a changed manifest, for example after C(kops update cluster). The
     next run adds the tolerations again and reports that kOps had removed them.
   - The write includes the version that was read. If somebody else writes in between, the module plans again from the

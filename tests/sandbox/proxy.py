@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The HTTPS proxy: ends TLS for the real host names of the world's back ends and refuses every other host."""
+"""The HTTPS proxy: terminates TLS for the real host names of the world's back ends and refuses every other host."""
 
 from __future__ import annotations
 

@@ -15,10 +15,14 @@ from ansible.template import Templar, trust_as_template
 
 from ansible_collections.castai.onboarding.plugins.action.castai_variables import ActionModule
 
+ABSENT = object()
+"""Stands for a variable that the host does not have."""
+
 
 def checked(no_log: bool = False, check_mode: bool = False, **variables: Any) -> dict[str, Any]:
     """The action's result on a host with these variables; texts in them are templates."""
     loader, variables = DataLoader(), {"castai_provider": "eks", **variables}
+    variables = {name: value for name, value in variables.items() if value is not ABSENT}
     trusted = {name: trust_as_template(value) if isinstance(value, str) else value for name, value in variables.items()}
     task = Task()
     task.no_log, task.check_mode = no_log, check_mode

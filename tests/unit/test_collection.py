@@ -340,6 +340,14 @@ def test_documentation_says_what_the_arguments_are(module: str) -> None:
     assert described(documentation(module)["options"], "suboptions") == specified
 
 
+def test_markup_contains_no_bracket_that_would_end_it() -> None:
+    folders = (("plugins", "modules"), ("plugins", "doc_fragments"))
+    for path in files():
+        if path.parts[:2] in folders or path.name == "argument_specs.yml":
+            text = re.sub(r"\\.", "", (ROOT / path).read_text(encoding="utf-8"))
+            assert not re.findall(r"\b[CEOV]\([^()\n]*\([^()\n]*\)\)", text), path
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_own_options_are_in_alphabetical_order(module: str) -> None:
     """This includes options that only add to their fragment's description."""

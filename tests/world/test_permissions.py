@@ -172,7 +172,7 @@ def test_the_playbooks_with_one_permission_after_the_other(world: World, operato
     mark = world.mark()
     message = onboard().failures["prod"]
     assert f"user/{WHO} lacks these AWS permissions: iam:CreateInstanceProfile on arn:aws:iam::{HOME}:inst" in message
-    assert "Give it the policy eks-onboard-role.json of docs/examples/policies" in message
+    assert "Give it the policy eks-onboard-role.json in docs/examples/policies" in message
     assert writes(world, mark) == []
 
     may(without(everything, "iam:DeletePolicyVersion"))

@@ -77,8 +77,8 @@ class Current:
 
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
-    """Round 1: EKS and CAST AI. Round 2: every object by its name, and once more by its other names if it has not the
-    first. Last: what they contain and what is attached to them."""
+    """Round 1: EKS and CAST AI. Round 2: every object by its name, and once more by its other names if it does not
+    have the first. Last: what they contain and what is attached to them."""
     aws, castai, user = gateway.aws, gateway.castai, wanted.user_mode
     with at_once() as ask:
         described = ask(aws.describe_cluster, wanted.name)

@@ -64,7 +64,7 @@ def partition_of(region: str) -> str:
 
 _OURS = "which this collection sets itself"
 _RESERVED: Mapping[str, str] = {"aws:": "AWS", "cast:": "CAST AI", "castai-onboarding:": "this collection"}
-"""The reserved beginnings of tag keys, and whose they are. CAST AI's policies let it delete objects with its tags, and
+"""Reserved prefixes of tag keys, and who uses them. CAST AI's policies let it delete objects with its tags, and
 removal relies on the tags of this collection."""
 
 

@@ -372,7 +372,7 @@ def remove_principal(
     delete = DeletePrincipal(f"delete {kind} {name}", f"iam/{kind}/{name}", {"arn": existing.arn}, None, kind, name)
     kept = f"others attached {', '.join(map(short_arn, foreign))} to it" if foreign else ""
     if option and any(arn not in ours for arn in attached):
-        kept += f", or an earlier run did by {option}. Add it there again, or detach it, then run again"
+        kept += f", or an earlier run did, because {option} listed it. List it again, or detach it, then run again"
     return Removal(f"{kind} {name}", shown, kept, delete, tuple(contents))
 
 

@@ -117,7 +117,7 @@ def refusals(rights: Rights, policy: str, reading: bool) -> Iterator[str]:
     }
     if by_layer[""]:
         yield (
-            f"{rights.caller} lacks these AWS permissions: {by_layer['']}. Give it the policy {policy} of"
+            f"{rights.caller} lacks these AWS permissions: {by_layer['']}. Give it the policy {policy} in"
             " docs/examples/policies, or use other credentials."
         )
     if by_layer["boundary"]:

@@ -344,8 +344,8 @@ class Unassign(Action):
     def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
         if names.same(self.before["to"], made.get("principal", "")):
             raise Conflict(
-                f"Could not {self.sentence}: Microsoft Graph did not show service principal {self.before['to']} before,"
-                " but it exists."
+                f"Could not {self.sentence}: service principal {self.before['to']} exists, but Microsoft Graph did not"
+                " show it at first."
             )
         gateway.azure.delete_assignment(self.scope, self.name)
         return {"unassigned": (*made.get("unassigned", ()), self.scope)}
@@ -693,7 +693,7 @@ class HandOverFederation(Action):
         check_prepared(gateway, notebook, self.cluster_id)
         own = made.get("federation") or made.get("principal") if self.federation == UNKNOWN else self.federation
         if not own:
-            raise CallFailed("It is not prepared yet. Set prepare to true.")
+            raise CallFailed("The identity is not prepared yet. Set prepare to true.")
         body = self.handing.body(made, federationId=str(own))
         credentials = gateway.castai.hand_over(self.cluster_id, body, HAND_OVER_SECONDS).credentials_id
         notebook.write(gateway, str(own), credentials)

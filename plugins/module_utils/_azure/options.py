@@ -237,7 +237,7 @@ def _existing_problems(params: Parameters) -> Iterator[str]:
     if app and managed:
         yield f"{app_option} cannot be set when {which} is {MANAGED}. Leave one of them out."
     if identity and not managed:
-        yield f"{identity_option} is set, so {which} must be {MANAGED}. Set it, or leave the other out."
+        yield f"{identity_option} is set, but {which} is not {MANAGED}. Set it to that, or leave {identity_option} out."
     if secret and not app:
         yield f"{secret_option} is set without {app_option}. Set both, or neither."
     if secret and not secret.isprintable():

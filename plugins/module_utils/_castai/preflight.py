@@ -249,7 +249,7 @@ def desired(params: Parameters) -> Desired:
     named_so = named_by(usable)
     return Desired(
         named_so,
-        bool(named_so.name) and not wrong.keys() & PROVIDERS[params["provider"]].missing_options(params).keys(),
+        bool(named_so.name) and not wrong.keys() & PROVIDERS[params["provider"]].missing_options(usable).keys(),
         "" if cluster_id == UNKNOWN else cluster_id.lower(),
         (params.get("organization_id") or "").lower(),
         params["namespace"],

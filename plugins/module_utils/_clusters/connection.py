@@ -18,6 +18,7 @@ from typing import Any
 from .._answers import tidy
 from .._credentials import quoted
 from .._engine import Action, CallFailed, Made, Refused
+from .._gateways.files import pem_text
 from .._gateways.kubernetes import (
     Kubernetes,
     Object,
@@ -87,7 +88,7 @@ def reach(params: Parameters, api_server: ApiServer | None) -> Kubernetes:
         )
     if api_server.entry_problem:
         raise Refused(api_server.entry_problem)
-    # A proxy that ends TLS may be in front of the address: the user's file has its authority beside the cluster's own.
+    # A proxy in front of the address may terminate TLS: the user's file has its authority beside the cluster's own.
     own = "" if api_server.publicly_trusted else api_server.ca_pem
     trusted = "\n".join(filter(None, (ca_pem, own)))
     return by_token(
@@ -206,9 +207,9 @@ def other_cluster_problem(kubernetes: Kubernetes, facts: ClusterFacts, checked: 
     if it does, or if nothing should be checked.
 
     Reads at most two ConfigMaps. Each such cluster has its own certificate authority, so an equal one proves that it is
-    this cluster, even behind a tunnel. A proxy that ends TLS shows its own authority instead; then the cluster's, which
-    Kubernetes publishes in each namespace, is read through the proxy. If certificates are not verified, nothing that is
-    read proves anything, so the address must be one of the cluster's.
+    this cluster, even behind a tunnel. A proxy that terminates TLS shows its own authority instead; then the cluster's,
+    which Kubernetes publishes in each namespace, is read through the proxy. If certificates are not verified, nothing
+    that is read proves anything, so the address must be one of the cluster's.
     """
     server = facts.api_server
     if server is None or not checked:
@@ -256,7 +257,7 @@ def _unproven(kubernetes: Kubernetes, ours: frozenset[bytes]) -> str:
             return "" if published == ours else _ANOTHER
     return (
         f"and ConfigMap {ROOT_CA} of namespace {' or '.join(ROOT_CA_NAMESPACES)}, which would show whether a proxy"
-        f" ends TLS in between, could not be read ({reason})"
+        f" terminates TLS in between, could not be read ({reason})"
     )
 
 
@@ -265,12 +266,12 @@ def terminating_problem(namespace: Object | None) -> str:
     metadata, status = (namespace or {}).get("metadata") or {}, (namespace or {}).get("status") or {}
     if not metadata.get("deletionTimestamp"):
         return ""
-    # A finalizer that is left, or an API that does not answer, may hold it for ever.
+    # A finalizer that is left, or an API that does not answer, may block it forever.
     held = {
         one.get("type"): one.get("message") for one in status.get("conditions") or () if one.get("status") == "True"
     }
     said = tidy(held.get("NamespaceFinalizersRemaining") or next(iter(held.values()), ""), 300).rstrip(".")
-    why = f" Kubernetes says what holds it: {said}." if said else ""
+    why = f" Kubernetes says what is blocking it: {said}." if said else ""
     return f"Namespace {metadata['name']} is being deleted. Wait until it is gone, then run again.{why}"
 
 
@@ -283,9 +284,9 @@ def _read(path: str | None) -> str:
     if not path:
         return ""
     try:
-        return readable(Path(path)).read_text(encoding="utf-8-sig")
+        return pem_text(readable(Path(path)).read_bytes())
     except (OSError, ValueError) as error:
-        said = getattr(error, "strerror", None) or "it is not text"
+        said = getattr(error, "strerror", None) or error
         raise Refused(
             f"{named('ca_cert')} is {quoted(path)}, which cannot be read ({said}). Set it to a file with the API"
             " server's CA certificates."

@@ -255,7 +255,7 @@ def _lacks(email: str, where: str, purpose: str, permissions: Collection[str]) -
     if permissions:
         yield (
             f"{email} lacks permissions {where} that {purpose}: {', '.join(sorted(permissions))}. Grant"
-            f" them, for example by the custom role of docs/examples/policies/{file_name('onboard')}."
+            f" them, for example with the custom role in docs/examples/policies/{file_name('onboard')}."
         )
 
 

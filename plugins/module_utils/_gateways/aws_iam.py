@@ -263,7 +263,7 @@ class Iam(Session):
 
     @call("read policy {0} (iam:GetPolicy)")
     def lacks_policy(self, arn: str) -> bool:
-        """Whether it does not exist. False also if these credentials may not read it: they may not need that
+        """Whether it does not exist. Also False if these credentials may not read it: they may not need that
         permission."""
         try:
             self._client("iam").get_policy(PolicyArn=arn)

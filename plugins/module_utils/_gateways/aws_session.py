@@ -12,30 +12,32 @@ import functools
 import json
 import os
 import re
+import ssl
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from .. import _addresses
 from .._answers import tidy
-from .._credentials import masked, quoted
-from .._engine import CallFailed, Conflict, Refused, until
-from .._given import is_file
+from .._credentials import masked
+from .._engine import AT_ONCE, CallFailed, Conflict, Refused, until
 from .._names import TAG_CLUSTER, TAG_CLUSTER_ID
 from .._options import sendable
 from .._patience import FEWER
 from .._variables import named
-from . import proxies
+from . import files, proxies, tls
 from .sdk import Sdk
 
 boto3 = Sdk("boto3")
 botocore = Sdk(
     "botocore",
-    *("botocore.config", "botocore.credentials", "botocore.exceptions", "botocore.hooks", "botocore.loaders"),
-    "botocore.session",
-    "botocore.signers",
+    *("botocore.config", "botocore.credentials", "botocore.exceptions", "botocore.hooks", "botocore.httpsession"),
+    *("botocore.loaders", "botocore.parsers", "botocore.session", "botocore.signers", "botocore.utils"),
 )
 urllib3 = Sdk("urllib3")
+
+CONNECT_TIMEOUT, TIMEOUT = 10, 60
+"""Seconds to connect, and to wait for an answer."""
 
 LONGEST = 4000
 """Maximum number of characters quoted from AWS: EC2's encoded messages are only useful as a whole."""
@@ -133,13 +135,14 @@ def call(purpose: str, absent: bool = False, first: frozenset[str] = WROTE_FIRST
     def wrap(method: F) -> F:
         @functools.wraps(method)
         def run(self: Session, *args: Any) -> Any:
+            kind = str(args[0]).capitalize() if args else ""
             try:
                 return method(self, *args)
             except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
                 code = error_code(error)
                 if absent and code in NOT_FOUND:
                     return None
-                done = purpose.format(*args, Kind=str(args[0]).capitalize() if args else "")
+                done = purpose.format(*args, Kind=kind)
                 sentence = f"Could not {done}: {reason_of(error)}"
                 if code in first:
                     raise Conflict(sentence) from error
@@ -147,10 +150,20 @@ def call(purpose: str, absent: bool = False, first: frozenset[str] = WROTE_FIRST
                 _what, call, operation = done.partition(" (")
                 within = f"{call}{operation}: {reason_of(error)}"
                 raise CallFailed(sentence, within, _unsure(error)) from error
+            except _odd() as error:
+                raise CallFailed(f"Could not {purpose.format(*args, Kind=kind)}: {_ODD}", unsure=True) from error
 
         return run  # type: ignore[return-value]
 
     return wrap
+
+
+def _odd() -> tuple[type[Exception], ...]:
+    """What botocore and the methods raise for an answer that AWS does not give: it is parsed without being checked."""
+    return (botocore.parsers.ResponseParserError, LookupError, TypeError, AttributeError, ValueError)
+
+
+_ODD = "the answer does not match AWS's API. Check whether a proxy answered instead."
 
 
 def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
@@ -215,19 +228,10 @@ class Session:
         self.region = region_of(options)
         if not self.region:
             raise Refused(NO_REGION)
-        bundle = options.get("aws_ca_bundle")
-        if bundle and not is_file(bundle):
-            raise Refused(
-                f"{named('aws_ca_bundle')} is {quoted(bundle)}, which is not a file. Set it to a file with the CA"
-                " certificates for AWS."
-            )
         options = {**options, "region": self.region}
         self._options = options
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
-        if not options.get("aws_validate_certs", True):
-            # The user turned the check off; urllib3 would warn with each call.
-            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         self._session = _session(options)
 
     def _client(self, service: str) -> Any:
@@ -281,13 +285,19 @@ def _need_boto3() -> None:
 
 def _session(options: Mapping[str, Any]) -> Any:
     """A boto3 session; with assume_role_arn, of that role, renewed by botocore when it ages."""
+    role = options.get("assume_role_arn")
+    what = f"assume role {role}" if role else "use the AWS credentials"
     try:
+        core = _botocore_session(options.get("profile"))
+        # For the session, not its clients: botocore makes some itself, for example for the role of a profile.
+        send = _Sender(_context(core, options))
+        core.register("before-send", send)
         session = boto3.session.Session(
             aws_access_key_id=options.get("access_key"),
             aws_secret_access_key=options.get("secret_key"),
             aws_session_token=options.get("session_token"),
             region_name=options["region"],
-            botocore_session=_botocore_session(options.get("profile")),
+            botocore_session=core,
         )
         credentials = _credentials(session, options)
         if credentials is None:
@@ -295,25 +305,25 @@ def _session(options: Mapping[str, Any]) -> Any:
                 f"No AWS credentials were found. Set {named('access_key')} and {named('secret_key')}, or"
                 f" {named('profile')}, or the usual AWS_ environment variables."
             )
-        if not options.get("assume_role_arn"):
+        if not role:
             return session
         external_id = options.get("assume_role_external_id")
         fetcher = botocore.credentials.AssumeRoleCredentialFetcher(
             lambda service, **keywords: _client(session, service, options, **keywords),
             session.get_credentials(),
-            options["assume_role_arn"],
+            role,
             extra_args={"RoleSessionName": "castai-onboarding", **({"ExternalId": external_id} if external_id else {})},
         )
         inner = _botocore_session()
+        inner.register("before-send", send)
         provider = _Assumed(fetcher.fetch_credentials)
         inner.register_component("credential_provider", botocore.credentials.CredentialResolver([provider]))
         inner.get_credentials()
         return boto3.session.Session(botocore_session=inner, region_name=options["region"])
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
-        what = (
-            f"assume role {options['assume_role_arn']}" if options.get("assume_role_arn") else "use the AWS credentials"
-        )
         raise CallFailed(f"Could not {what}: {reason_of(error)}") from error
+    except _odd() as error:
+        raise CallFailed(f"Could not {what}: {_ODD}") from error
 
 
 def _check_form(frozen: Any) -> None:
@@ -334,6 +344,9 @@ def _credentials(session: Any, options: Mapping[str, Any]) -> Any:
     """
     profile, entry = _profile(session)
     by_key = options.get("access_key") or (not options.get("profile") and os.environ.get("AWS_ACCESS_KEY_ID"))
+    if not by_key:
+        files.check({f"web_identity_token_file of profile {profile}": str(entry.get("web_identity_token_file") or "")})
+        files.check_variables(*([] if options.get("profile") else _TOKEN_FILES))
     if entry.get(_ASKS) and not by_key:
         raise Refused(
             f"AWS profile {profile} needs a code from an MFA device (mfa_serial), but this run cannot ask for one."
@@ -347,11 +360,20 @@ def _credentials(session: Any, options: Mapping[str, Any]) -> Any:
         return credentials
     except (botocore.exceptions.ClientError, botocore.exceptions.HTTPClientError):
         raise
+    except botocore.parsers.ResponseParserError as error:
+        raise CallFailed(f"Could not use the AWS credentials: {_ODD}") from error
     except (botocore.exceptions.BotoCoreError, *_SOURCE_ERRORS) as error:
-        raise CallFailed(f"Could not use the AWS credentials{_source(profile, entry)}: {_said(error)}.") from None
+        said, advice = _said(error), ""
+        if entry.get("sso_session") or entry.get("sso_start_url"):
+            # botocore does not catch the errors of a cached login that is not whole.
+            said = "its login cannot be read" if isinstance(error, LookupError) else said
+            advice = f" Log in with aws sso login --profile {profile} as the user that runs Ansible."
+        raise CallFailed(f"Could not use the AWS credentials{_source(profile, entry)}: {said}.{advice}") from None
 
 
 _ASKS = "asks for a code"
+
+_TOKEN_FILES = ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
 
 _SOURCE_ERRORS = (OSError, EOFError, ValueError, LookupError, AttributeError, TypeError)
 
@@ -413,19 +435,80 @@ class _Assumed:
 
 def _botocore_session(profile: str | None = None) -> Any:
     _forget_blank_variables()
+    files.check(_CONFIGURATION)
+    files.check_variables("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "BOTO_CONFIG")
     session = botocore.session.Session(
         event_hooks=copy.copy(_builtin_handlers()), include_builtin_handlers=False, profile=profile
     )
     # The default before boto3 1.40 is one address for all regions, which does not accept a token signed for a region.
     session.set_config_variable("sts_regional_endpoints", "regional")
+    # By default, botocore asks the metadata service once, which does not always answer many tasks at a time.
+    with contextlib.suppress(ValueError):  # of the user's own number, which is reported where it is used
+        attempts = max(_METADATA_ATTEMPTS, session.get_config_variable("metadata_service_num_attempts"))
+        session.set_config_variable("metadata_service_num_attempts", attempts)
     session.register_component("data_loader", _models(session.get_config_variable("data_path")))
     return session
 
 
+_METADATA_ATTEMPTS = 3
+
+_CONFIGURATION = {f"The AWS configuration file {name}": name for name in ("~/.aws/config", "~/.aws/credentials")}
+
+
+class _Sender:
+    """Sends the requests of a session's clients in place of botocore, whose own TLS contexts are not safe in threads
+    (tls.Settled)."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        session = botocore.httpsession.URLLib3Session
+        http = type("Http", (session,), {"_get_ssl_context": lambda _self: tls.Settled(context)})
+        self._make = functools.partial(
+            http,
+            verify=context.verify_mode is not ssl.CERT_NONE,
+            timeout=(CONNECT_TIMEOUT, TIMEOUT),
+            max_pool_connections=AT_ONCE,
+        )
+        self._by_proxies: dict[tuple[Any, ...], Any] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, request: Any, **_event: Any) -> Any:
+        """Handles botocore's event before-send."""
+        by_scheme = botocore.utils.get_environ_proxies(request.url)
+        key = tuple(by_scheme.items())
+        with self._lock:
+            if key not in self._by_proxies:
+                self._by_proxies[key] = self._make(proxies=by_scheme)
+        return self._by_proxies[key].send(request)
+
+
+def _context(session: Any, options: Mapping[str, Any]) -> ssl.SSLContext:
+    if not options.get("aws_validate_certs", True):
+        # The user turned the check off; urllib3 would warn with each call.
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+        return tls.unchecked()
+    given = options.get("aws_ca_bundle")
+    bundles = {
+        files.origin(given, "aws_ca_bundle", "AWS_CA_BUNDLE"): given,
+        "ca_bundle of the AWS profile": session.get_config_variable("ca_bundle"),
+        "The environment variable REQUESTS_CA_BUNDLE": os.environ.get("REQUESTS_CA_BUNDLE"),
+    }
+    for origin, bundle in bundles.items():
+        if bundle:
+            return tls.by_file(bundle, origin, "AWS")
+    return tls.shared(_by_default)
+
+
+def _by_default() -> ssl.SSLContext:
+    """Trusts what botocore trusts."""
+    bundle = botocore.httpsession.get_cert_path(True)
+    return tls.by_file(bundle, "The certificate file of botocore", "AWS")
+
+
 def _forget_blank_variables() -> None:
     """botocore takes blank variables literally: an empty AWS_CA_BUNDLE turns off the check of TLS certificates."""
-    for name in [name for name, value in os.environ.items() if name.startswith("AWS_") and not value.strip()]:
-        del os.environ[name]
+    for name, value in list(os.environ.items()):
+        if (name.startswith("AWS_") or name == "REQUESTS_CA_BUNDLE") and not value.strip():
+            del os.environ[name]
 
 
 @functools.cache
@@ -443,11 +526,12 @@ def _models(search_path: str | None) -> Any:
 
 
 def read_ahead() -> None:
-    """Import the SDK and read its definitions now, for all processes that fork from this one. An error shows at the
-    first call."""
+    """Import the SDK, and read its definitions and the certificates that it trusts now, for all processes that fork
+    from this one. An error shows at the first call."""
     if boto3.import_problem() or botocore.import_problem():
         return
-    with contextlib.suppress(botocore.exceptions.BotoCoreError, ValueError):
+    with contextlib.suppress(botocore.exceptions.BotoCoreError, Refused, ValueError):
+        tls.shared(_by_default)
         session = _botocore_session()
         session.set_credentials("none", "none")
         for service in SERVICES:
@@ -476,23 +560,20 @@ def _client(session: Any, service: str, options: Mapping[str, Any], **more: Any)
 
 
 def _client_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
-    verify: Any = options.get("aws_ca_bundle") or None
     return {
         "region_name": options["region"],
         "endpoint_url": options.get("endpoint_url") or None,
-        "verify": verify if options.get("aws_validate_certs", True) else False,
         "config": botocore.config.Config(
-            retries={"mode": "standard", "total_max_attempts": 8},
-            connect_timeout=10,
-            read_timeout=60,
-            user_agent_extra="castai.onboarding",
+            retries={"mode": "standard", "total_max_attempts": 8}, user_agent_extra="castai.onboarding"
         ),
     }
 
 
 def reason_of(error: Exception) -> str:
     if isinstance(error, botocore.exceptions.ClientError):
-        answer = error.response["Error"]
+        answer = error.response.get("Error")
+        if not answer:
+            return _ODD
         expired = " The credentials have expired. Renew them."
         unknown = f" AWS does not recognize the access key. Check {named('access_key')} or {named('profile')}."
         mismatch = f" {named('secret_key')} or this machine's clock is wrong. Check both."
@@ -524,6 +605,11 @@ def reason_of(error: Exception) -> str:
             " add the host to NO_PROXY."
         )
     advice = ""
+    if isinstance(error, botocore.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
+        advice = (
+            f" Set {named('aws_ca_bundle')} to a file with the CA certificates of whoever signed it, such as a proxy"
+            " that ends TLS."
+        )
     if isinstance(error, botocore.exceptions.ProfileNotFound):
         advice = f" Check {named('profile')} or, if it is not set, the environment variable AWS_PROFILE."
     return f"{tidy(str(error)).rstrip('.')}.{advice}"

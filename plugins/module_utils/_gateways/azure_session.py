@@ -25,7 +25,7 @@ from .._patience import THROTTLED, Repeats, throttled
 from .._variables import named
 from . import https, tls
 from .azure_credentials import CA_OPTION, Chosen, Cloud, azure, claims_of, in_words, load
-from .https import Http, Response, ca_file, host_of, may_have_token, taken
+from .https import Http, Response, host_of, may_have_token, taken
 
 T = TypeVar("T")
 
@@ -195,7 +195,7 @@ class Session:
                 "The Python packages azure-identity and requests are needed on this machine:"
                 f" {missing}. Install azure-identity and requests."
             )
-        self._http = Http(ca_file(options.get(CA_OPTION), CA_OPTION, "Azure"), CA_OPTION)
+        self._http = Http(options.get(CA_OPTION), CA_OPTION, "Azure")
         self._chosen: Chosen = load(options, self._http)
         self.admin = bool(options.get("admin"))
         self._lock = threading.Lock()
@@ -228,7 +228,7 @@ class Session:
         return Caller.of(self.token(self._audience("")))
 
     def token(self, audience: str, tenant: str = "", seconds: float = FRESH_SECONDS) -> str:
-        """An access token that remains valid for so many seconds, if Azure returns such a one. Secret.
+        """An access token that remains valid for this many seconds, if Azure returns one. Secret.
 
         audience: an address or the id of an application; tenant: empty for the credentials' own.
         """

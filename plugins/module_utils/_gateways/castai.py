@@ -24,20 +24,18 @@ from ansible.module_utils.urls import Request, SSLValidationError, make_context
 
 from .. import _addresses
 from .._answers import Odd, loaded, object_in, objects_in, some_objects, text_in, tidy
-from .._credentials import quoted
 from .._engine import CallFailed, Conflict, Refused
-from .._given import is_file
 from .._options import sendable
 from .._patience import THROTTLED, Repeats, retry_after, throttled
 from .._variables import named
-from . import proxies, tls
+from . import files, proxies, tls
 
 T = TypeVar("T")
 
 CLUSTERS = "/v1/kubernetes/external-clusters"
 TIMEOUT = 60.0
 PATIENCE = 60.0
-"""Seconds, including tries and pauses, after which a call that is answered with "later" is given up."""
+"""For how many seconds, including tries and pauses, to repeat a call that CAST AI asks to repeat later."""
 
 PATIENCE_PROPAGATION = 180.0
 """The same while AWS does not yet show new credentials to CAST AI."""
@@ -154,14 +152,13 @@ class CastAi:
             raise Refused("castai_api_key is not set. Set it, or the environment variable CASTAI_API_KEY.")
         if not sendable(api_key):
             raise Refused("castai_api_key contains a space, line break or special character. Copy it again.")
-        if ca_cert and not is_file(ca_cert):
-            raise Refused(
-                f"castai_ca_cert is {quoted(ca_cert)}, which is not a file. Set it to a file with the CA"
-                " certificates for CAST AI."
-            )
+        if validate_certs and not ca_cert:
+            files.check_variables(*files.TRUST)
         self.url = url.rstrip("/")
         self._api_key = api_key
         self._validate_certs = validate_certs
+        if ca_cert:
+            files.load_certificates(ca_cert, "castai_ca_cert", "CAST AI", tls.empty())
         self._ca_cert = ca_cert
         self._sleep = sleep
 
@@ -269,9 +266,9 @@ class CastAi:
         return self.hand_over(cluster_id, {"credentials": credentials})
 
     def create_service_account(self, cluster_id: str, provider: str, block: Mapping[str, str]) -> str:
-        """E-mail of the account of CAST AI's that is to use a user's account; the same whenever it is asked for.
+        """E-mail address of CAST AI's account that will use a user's account; the same each time.
 
-        block: the user's account, as the provider's clusters have it.
+        block: the user's account, in the form for the provider's clusters.
         """
         body = {provider: dict(block)}
         path, purpose = f"{CLUSTERS}/{cluster_id}/{provider}-create-sa", "create CAST AI's service account"
@@ -282,7 +279,7 @@ class CastAi:
         return email
 
     def disable_service_account(self, cluster_id: str, provider: str) -> None:
-        """No such account any more is success."""
+        """If the account is already gone, that is a success."""
         try:
             path = f"{CLUSTERS}/{cluster_id}/{provider}-disable-sa"
             self._call("POST", path, "disable CAST AI's service account", lambda body: None)
@@ -301,7 +298,7 @@ class CastAi:
         return number
 
     def disable_google_account(self, cluster_id: str) -> None:
-        """No such account any more is success."""
+        """If the account is already gone, that is a success."""
         try:
             path = f"{CLUSTERS}/{cluster_id}/gcp-disable-sa"
             self._call("POST", path, "disable CAST AI's Google account", lambda body: None)
@@ -432,8 +429,6 @@ class CastAi:
         except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", None) or error
             said = tidy(getattr(reason, "strerror", None) or str(reason))
-            if self._ca_cert and "NO_CERTIFICATE" in said:
-                raise Refused("castai_ca_cert contains no PEM certificate. Set it to another file.") from error
             way = proxies.way_to(self.url, os.environ)
             failure = CallFailed(f"Could not {purpose}: {self.url} did not answer{way} ({said}).{_of_proxy(said)}")
             raise _Passing(failure, 0, PATIENCE_UNANSWERED, lost=not isinstance(reason, _NEVER_SENT)) from error

@@ -25,7 +25,7 @@ from .._engine import CallFailed, Refused
 from .._given import as_path, readable
 from .._options import sendable
 from .._variables import named
-from . import https
+from . import files, https
 from .sdk import Sdk
 
 google = Sdk(
@@ -324,6 +324,7 @@ def _of_user(info: Info, origin: str) -> Chosen:
 
 def _of_external(info: Info, origin: str) -> Chosen:
     source = info.get("credential_source") or {}
+    files.check({f"credential_source.file in {origin}": _text(source.get("file") or "")})
     if info.get("subject_token_type") == "urn:ietf:params:aws:token-type:aws4_request":
         made = google.auth.aws.Credentials
     elif source.get("executable"):

@@ -25,7 +25,7 @@ from .._patience import THROTTLED, Repeats, throttled
 from .._variables import named
 from . import https, tls
 from .google_credentials import CA_OPTION, SCOPES, Chosen, google, in_words, load
-from .https import Call, Http, Response, ca_file, host_of, taken
+from .https import Call, Http, Response, host_of, taken
 
 T = TypeVar("T")
 
@@ -111,7 +111,7 @@ class Rejected(https.Rejection[Problem]):
 
 
 def read_ahead() -> None:
-    """Import the google and read the system's certificates now, for all processes that fork from this one."""
+    """Import the SDK and read the system's certificates now, for all processes that fork from this one."""
     if not (https.MISSING or google.import_problem()):
         tls.shared(https.by_system)
 
@@ -130,7 +130,7 @@ class Session:
                 "The Python packages google-auth and requests are needed on this machine:"
                 f" {missing}. Install google-auth and requests."
             )
-        self._http = Http(ca_file(options.get(CA_OPTION), CA_OPTION, "Google Cloud"), CA_OPTION)
+        self._http = Http(options.get(CA_OPTION), CA_OPTION, "Google Cloud")
         self._request = google.auth.transport.requests.Request(self._http)
         self._chosen: Chosen = load(options, self._request)
         self.endpoint = str(options.get("endpoint") or "auto")
@@ -174,7 +174,7 @@ class Session:
             return str(credentials.token or "")
 
     def forget(self, token: str) -> None:
-        """Get another in its place where that is possible, as somebody does not take it."""
+        """Replace a token that was not accepted, if possible."""
         credentials = self._chosen.credentials
         with self._lock:
             if self.can_renew and credentials.token == token:

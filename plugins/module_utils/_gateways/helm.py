@@ -33,10 +33,11 @@ from typing import IO, Any
 from .._answers import tidy
 from .._credentials import MASK, SECRET_VARIABLE, quoted
 from .._engine import CallFailed, Conflict, Failure, Refused, Throttled, until
+from .._given import readable
 from .._patience import FEWER, Repeats
 from .._temp_folder import TempFolder, leave_dead, left_dead, temp_folder
 from .._variables import named, role_of
-from . import proxies, repositories
+from . import files, proxies, repositories
 from .repositories import Repository
 
 with contextlib.suppress(ImportError):
@@ -67,7 +68,7 @@ _KEPT = ("HELM_CONFIG_HOME", "HELM_REGISTRY_CONFIG")
 """Helm's own variables that lead to the user's registry logins; the others change what Helm does."""
 
 PULL_PATIENCE = 60.0
-"""Seconds, including tries and pauses, after which a temporarily unavailable chart is given up."""
+"""For how many seconds, including tries and pauses, to ask again for a chart that is temporarily unavailable."""
 
 _VERSION = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?(?:[-+].*)?")
 """A Helm built without its release's flags has no patch number: v4.3, v3.22+unreleased."""
@@ -92,6 +93,8 @@ _CONFLICTS = (
 _RECORD_EXISTS = re.compile(r'secrets "sh\.helm\.release\.v1\.[^"]*" already exists')
 _PASSING = re.compile(r"(?i)\b(429 too many|50[0234] (internal|bad|service|gateway))|toomanyrequests|connection reset")
 """Messages of Helm about a chart repository that may deliver the chart later. Helm itself only asks once."""
+_NO_SUCH_CHART = re.compile("(?i)not found|manifest unknown")
+"""Messages of Helm about a chart or version that a repository or registry does not have."""
 _LIMITED = re.compile("(?i)too many requests|toomanyrequests")
 _ADVICE = (
     (_LIMITED.pattern, f"The server limits how often it may be called. {FEWER}"),
@@ -345,7 +348,13 @@ class Helm:
             ref = f"{repository.name}/{chart.ref}" if chart.repo_url else chart.ref
         arguments = ["pull", "--destination", str(into)]
         arguments += ["--version", chart.version] * bool(chart.version)
-        self._ask(temp, [*arguments, "--", ref], purpose, hidden)
+        try:
+            self._ask(temp, [*arguments, "--", ref], purpose, hidden)
+        except CallFailed as failure:
+            if not _NO_SUCH_CHART.search(str(failure)):
+                raise
+            options = f"{named('chart_version', chart.role)} or {named('chart_ref', chart.role)}"
+            raise CallFailed(f"{failure} Correct {options}.") from None
         return next(into.glob("*.tgz"))
 
     def _know(self, temp: TempFolder, repository: Repository, purpose: str) -> None:
@@ -407,6 +416,7 @@ class Helm:
         purpose: how an error's sentence begins. hidden: texts that an error must not show. release: the one that an
         error is about. watch: see upgrade.
         """
+        files.check_variables(*files.TRUST, _KEPT[1])
         try:
             # AnsibleModule.run_command does not exist inside the controller, and cannot tie Helm's life to ours.
             process = subprocess.Popen(  # noqa: S603 # pylint: disable=ansible-bad-function
@@ -499,7 +509,7 @@ def version_problem(chart: Chart, found: Facts) -> str:
 def facts(path: Path, role: str = "") -> Facts:
     """What the Chart.yaml of a chart folder or archive says. role: whose variables set the chart, empty if unknown."""
     try:
-        if path.is_dir():
+        if readable(path).is_dir():
             text = (path / "Chart.yaml").read_bytes()
         else:
             with tarfile.open(path) as archive:
@@ -521,7 +531,7 @@ def facts(path: Path, role: str = "") -> Facts:
         reason = getattr(error, "strerror", None)
         if not reason:
             broken = isinstance(error, (EOFError, zlib.error, tarfile.TarError))
-            reason = "it is not a whole archive" if broken else "it has no Chart.yaml with a name and a version"
+            reason = "it is not a complete archive" if broken else "it has no Chart.yaml with a name and a version"
         raise Refused(f"{path} is not a Helm chart ({reason}). Correct {named('chart_ref', role)}.") from error
 
 

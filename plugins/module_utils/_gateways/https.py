@@ -16,12 +16,11 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from .._answers import Odd, loaded, tidy
-from .._credentials import masked, quoted
-from .._engine import AT_ONCE, CallFailed, Refused
-from .._given import is_file
+from .._credentials import masked
+from .._engine import AT_ONCE, CallFailed
 from .._patience import retry_after
 from .._variables import named
-from . import proxies, tls
+from . import files, proxies, tls
 
 try:
     import requests
@@ -106,17 +105,19 @@ class Rejection(CallFailed, Generic[P]):
 
 
 class Http(_Session):
-    """Goes by the proxies of the environment as the other gateways do, and by nothing else there: a .netrc would
-    replace the token. ca_file: what to trust, empty for the system's and requests' own certificates; ca_option: which
-    option sets it.
+    """Uses the environment's proxies like the other gateways, and nothing else in it: a .netrc would replace the
+    token. ca_file: what to trust, empty for the system's and requests' own certificates; ca_option: which option sets
+    it; cloud: what for. Raises Refused for a file that cannot be used.
     """
 
-    def __init__(self, ca_file: str, ca_option: str) -> None:
+    def __init__(self, ca_file: str | None, ca_option: str, cloud: str) -> None:
         super().__init__()
         self.trust_env = False
         self.verify = ca_file or True
         self._ca_option = ca_option
-        self.mount("https://", _Adapter(ca_file, pool_maxsize=AT_ONCE))
+        origin = files.origin(ca_file, ca_option, *CA_VARIABLES)
+        context = tls.by_file(ca_file, origin, cloud) if ca_file else tls.shared(by_system)
+        self.mount("https://", _Adapter(context, pool_maxsize=AT_ONCE))
 
     def request(self, method: str, url: str, *arguments: Any, **keywords: Any) -> Any:
         # Machines ask their metadata server, which no proxy reaches, by http.
@@ -136,7 +137,8 @@ class Http(_Session):
         body: Any = None,
         repeats: bool = True,
     ) -> Response:
-        """One try of a call. No answer that may pass is 503; a redirection is none of the API's answers.
+        """One try of a call. Without an answer, but with hope of one later, the status is 503. A redirection is not an
+        answer of the API.
 
         repeats: whether the call may be made again when its answer was lost. Raises CallFailed where another try would
         not help.
@@ -164,16 +166,10 @@ class Http(_Session):
 
 
 class _Adapter(_HTTPAdapter):
-    """ca_file: read for each connection by requests, empty for what by_system trusts."""
+    """Gives all connections the same context, which trusts what it should already."""
 
-    def __init__(self, ca_file: str, **arguments: Any) -> None:
-        self._ca_file = ca_file
-        self._context = _context() if ca_file else tls.shared(by_system)
-        if ca_file:
-            # requests does so again for each connection. Two threads that do it first at the same time can crash, as
-            # CPython before 3.13.4 does not lock; an error is told by the connection.
-            with contextlib.suppress(OSError):
-                self._context.load_verify_locations(ca_file)
+    def __init__(self, context: ssl.SSLContext, **arguments: Any) -> None:
+        self._context = tls.Settled(context)
         super().__init__(**arguments)
 
     def init_poolmanager(self, *arguments: Any, **keywords: Any) -> None:
@@ -182,33 +178,24 @@ class _Adapter(_HTTPAdapter):
     def proxy_manager_for(self, proxy: str, **keywords: Any) -> Any:
         return super().proxy_manager_for(proxy, **keywords, ssl_context=self._context)
 
-    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        if self._ca_file:
-            super().cert_verify(conn, url, verify, cert)
-        else:
-            conn.cert_reqs = "CERT_REQUIRED"
+    def cert_verify(self, conn: Any, _url: str, _verify: Any, _cert: Any) -> None:
+        conn.cert_reqs = "CERT_REQUIRED"
 
 
 def by_system() -> ssl.SSLContext:
     """Trusts the system's certificates and requests' own."""
-    made = _context()
+    files.check_variables(*files.TRUST)
+    made = tls.empty()
     made.load_default_certs()
     with contextlib.suppress(OSError):
         made.load_verify_locations(requests.certs.where())
     return made
 
 
-def _context() -> ssl.SSLContext:
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    # Companies' authorities may have no key identifiers, which Python 3.13 asks for unless told not to.
-    made.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    return made
-
-
 def taken(
     answer: Any, read: Callable[[Mapping[str, Any]], T] | None, purpose: str, host: str, unsure: bool
 ) -> Mapping[str, Any] | T:
-    """What is wanted of an answer of success, all of it if nothing else is said. unsure: whether the call may have
+    """The wanted part of a successful answer, by default all of it. unsure: whether the call may have
     written. Raises CallFailed for an answer that the API does not give."""
     try:
         if not isinstance(answer, Mapping):
@@ -223,7 +210,7 @@ def taken(
 
 
 def refusal(purpose: str, permissions: Iterable[str], code: str, said: str, advice: str) -> tuple[str, str]:
-    """What an API's refusal of a call is in words, alone and after an action's own sentence.
+    """An API's refusal of a call in words, by itself and after an action's own sentence.
 
     code: HTTP's and the API's own, empty without an answer; said: the API's words, without a full stop; advice:
     sentences after a blank.
@@ -233,32 +220,17 @@ def refusal(purpose: str, permissions: Iterable[str], code: str, said: str, advi
     return f"Could not {' '.join(filter(None, [purpose, needed]))}: {reason}", f" {needed or purpose}: {reason}"
 
 
-def ca_file(path: str | None, option: str, cloud: str) -> str:
-    """The file that an option sets, or an empty text. Raises Refused."""
-    if path and not is_file(path):
-        variable = next((name for name in CA_VARIABLES if os.environ.get(name) == path), "")
-        origin = f"{variable}, which is used for {named(option)}," if variable else named(option)
-        raise Refused(
-            f"{origin} is {quoted(path)}, which is not a file. Set it to a file with the CA certificates for {cloud}."
-        )
-    return path or ""
-
-
 def problem_of(error: BaseException, host: str, ca_option: str) -> str:
     """Why a request fails however often it is tried, as a sentence, or an empty text: another try may help."""
     if isinstance(error, requests.exceptions.InvalidSchema) and "SOCKS" in str(error):
         return "the proxy in HTTPS_PROXY needs the Python package PySocks on this machine. Install it."
-    if isinstance(error, OSError) and "CA certificate bundle" in str(error):
-        return f"{named(ca_option)} cannot be read."
     for cause in tls.causes(error):
         said = str(cause)
         if isinstance(cause, ssl.SSLCertVerificationError):
             return (
                 f"The TLS certificate of {host} is not trusted: {cause.verify_message}. Set {named(ca_option)}"
-                " to a file with the CA certificates of whoever signed it, such as a proxy that ends TLS."
+                " to a file with the CA certificates of whoever signed it, such as a proxy that terminates TLS."
             )
-        if isinstance(cause, ssl.SSLError) and "NO_CERTIFICATE_OR_CRL_FOUND" in said:
-            return f"{named(ca_option)} contains no PEM certificate."
         if "Tunnel connection failed: 407" in said or "SOCKS5 authentication" in said:
             return "the proxy in HTTPS_PROXY requires a different login: put USER:PASSWORD@ before its name."
         if "Tunnel connection failed: 4" in said:
@@ -278,7 +250,7 @@ def never_sent(error: Exception) -> bool:
 
 
 def said_by(error: BaseException) -> str:
-    """Of an error that may pass, the system's own words."""
+    """The system's own words about a temporary error."""
     reasons = (cause.strerror for cause in tls.causes(error) if isinstance(cause, OSError) and cause.strerror)
     return tidy(masked(next(reasons, ""))) or type(error).__name__
 

@@ -51,14 +51,14 @@ TOKEN_SECONDS = 600.0
 """Age at which a signed token is renewed; EKS accepts it for 900 s."""
 TRIES = 5
 NO_NAME, REFUSED, TIMED_OUT = -1, -2, -3
-"""Causes of no answer, in the place of an HTTP status where somebody says what to do about them."""
+"""Reasons for no answer, used in place of an HTTP status by whoever says what to do about them."""
 COMMAND_SECONDS = 60.0
 """How long a kubeconfig's program may take to print credentials."""
 _TRUST_HOST = f"Set {named('ca_cert')} to a file with the CA certificates of this API server"
 _TRUST_KUBECONFIG = f"Set certificate-authority-data in the kubeconfig, or {_TRUST_HOST[0].lower()}{_TRUST_HOST[1:]}"
 _TRUST_PROVIDER = (
-    "The cluster has another authority at its provider, so a proxy may end TLS in between: exempt this address from the"
-    f" proxy, or set {named('ca_cert')} to a file with the proxy's CA certificates"
+    "The cluster has another authority at its provider, so a proxy may terminate TLS in between: exempt this address"
+    f" from the proxy, or set {named('ca_cert')} to a file with the proxy's CA certificates"
 )
 _TRUST_PROXY = "Add the CA certificates of the proxy to the system's, or set SSL_CERT_FILE to a file that contains them"
 DENIED = ("denied the request", "denied request")
@@ -422,8 +422,7 @@ def _writing(dry_run: bool = False) -> dict[str, str]:
 
 
 def _odd_in(answer: Object) -> str:
-    """Which part of an answer has another shape than any object or list of Kubernetes has, as a clause, or an empty
-    text.
+    """Which part of an answer has a shape that no object or list of Kubernetes has, as a clause; empty if none does.
 
     Code that reads single fields relies on this; what is below them differs from kind to kind.
     """

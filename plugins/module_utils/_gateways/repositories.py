@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from .._engine import Refused
-from .._given import as_path
+from .._given import as_path, readable
 
 with contextlib.suppress(ImportError):
     # Without it the Python package kubernetes is missing too, and that is reported first.
@@ -82,7 +82,7 @@ def _repository(entry: Mapping[str, Any], added: bool = True) -> Repository:
 
 def _entries(path: Path) -> Iterator[dict[str, Any]]:
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = yaml.safe_load(readable(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return iter(())
     except (OSError, ValueError, yaml.YAMLError) as error:

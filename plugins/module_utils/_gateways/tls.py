@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from .._engine import Refused
 from .._temp_folder import temp_folder
 from .._variables import named
+from . import files
 
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
@@ -28,19 +29,34 @@ _OTHER_NAME = frozenset({62, 64})
 _SKIP = f"or set {named('kubernetes_validate_certs')} to false to skip the check."
 
 
-_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
-"""What names other certificates than the system's own to OpenSSL."""
+class Settled:
+    """A context for urllib3, which threads may share.
 
+    urllib3 loads the CA file into a context and sets its protocols for each connection. CPython before 3.13.4 does not
+    lock, so that another thread that connects may crash, or send a ClientHello that servers cannot decode. Here both
+    are done before: whoever makes the context loads its certificates, and it offers HTTP/1.1 alone.
+    """
 
-class _Named:
-    """A context as urllib3 uses one. Sends the name of the server, also if it is an IP address, which urllib3 before 2
-    leaves out. Errors say whose they are."""
-
-    def __init__(self, context: ssl.SSLContext, url: str, name: str) -> None:
-        self._context, self._url, self._name = context, url, name
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
 
     def __getattr__(self, attribute: str) -> Any:
         return getattr(self._context, attribute)
+
+    def load_verify_locations(self, *_arguments: Any, **_keywords: Any) -> None:
+        """Loaded when the context was made."""
+
+    def set_alpn_protocols(self, _protocols: Any) -> None:
+        """Set when the context was made."""
+
+
+class _Named(Settled):
+    """Sends the name of the server, even if it is an IP address, which urllib3 before 2 leaves out. Errors say whose
+    they are."""
+
+    def __init__(self, context: ssl.SSLContext, url: str, name: str) -> None:
+        super().__init__(context)
+        self._url, self._name = url, name
 
     def wrap_socket(self, *arguments: Any, **keywords: Any) -> ssl.SSLSocket:
         try:
@@ -56,9 +72,9 @@ class _Named:
 def shared(make: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
     """What make returns, made once in a process and its forks, as the system's certificates take long to read.
 
-    make: must give the same each time, and nobody may change it afterwards.
+    make: must give the same each time, and nobody may change it afterward.
     """
-    return _made(make, tuple(map(os.environ.get, _VARIABLES)))
+    return _made(make, tuple(map(os.environ.get, files.TRUST)))
 
 
 @functools.cache
@@ -84,19 +100,39 @@ def by_system() -> ssl.SSLContext:
     return _own("", validate_certs=True)
 
 
-def _own(ca_pem: str, validate_certs: bool, certificate: str = "", key: str = "") -> ssl.SSLContext:
+def empty() -> ssl.SSLContext:
+    """Trusts nobody yet."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made.set_alpn_protocols(["http/1.1"])
+    # Authorities of old EKS clusters and of companies have no key identifiers, which Python 3.13 requires by default.
+    made.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return made
+
+
+def unchecked() -> ssl.SSLContext:
+    """Accepts any certificate."""
+    made = empty()
+    made.check_hostname = False
+    made.verify_mode = ssl.CERT_NONE
+    return made
+
+
+def by_file(file: str, origin: str, service: str) -> ssl.SSLContext:
+    """Trusts the certificates of a PEM file. origin: where it is set, in words. Raises Refused."""
+    made = empty()
+    files.load_certificates(file, origin, service, made)
+    return made
+
+
+def _own(ca_pem: str, validate_certs: bool, certificate: str = "", key: str = "") -> ssl.SSLContext:
+    made = empty() if validate_certs else unchecked()
     # As in Go, any trusted certificate can end a chain, and the common name does not count.
     made.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    # Authorities of old EKS clusters have no key identifiers, which Python 3.13 requires by default.
-    made.verify_flags &= ~ssl.VERIFY_X509_STRICT
     made.hostname_checks_common_name = False
-    if not validate_certs:
-        made.check_hostname = False
-        made.verify_mode = ssl.CERT_NONE
-    elif ca_pem:
+    if validate_certs and ca_pem:
         made.load_verify_locations(cadata=_certificates(ca_pem))
-    else:
+    elif validate_certs:
+        files.check_variables(*files.TRUST)
         made.load_default_certs()
     if certificate:
         _identify(made, certificate, key)
@@ -114,17 +150,23 @@ def certificates(pem: Any) -> frozenset[bytes]:
     return frozenset(found - {b""})
 
 
-def _certificates(pem: str) -> str:
-    """The certificates in a text without its comments, which may be in any language."""
+def plain(pem: str) -> str:
+    """The certificates in a text, without what is around them and before their lines. Go, and so Helm, overlooks a
+    certificate that does not start at the beginning of a line."""
     found = _CERTIFICATE.findall(pem)
+    return "".join(f"{line.strip()}\n" for text in found for line in text.splitlines())
+
+
+def _certificates(pem: str) -> str:
+    found = plain(pem)
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata="\n".join(found))
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=found)
     except (ssl.SSLError, ValueError):
         raise Refused(
             f"The CA certificates for the API server contain no valid PEM certificate. Check {named('ca_cert')}, or"
             " certificate-authority-data of the kubeconfig."
         ) from None
-    return "\n".join(found)
+    return found
 
 
 def _identify(made: ssl.SSLContext, certificate: str, key: str) -> None:
@@ -137,8 +179,8 @@ def _identify(made: ssl.SSLContext, certificate: str, key: str) -> None:
         except (ssl.SSLError, ValueError) as error:
             reason = getattr(error, "reason", None) or error
             raise Refused(
-                f"The client certificate and its key cannot be used ({reason}). Set a PEM certificate and the key"
-                " that belongs to it, without a password."
+                f"The client certificate and its key cannot be used ({reason}). Use a PEM certificate and"
+                " its own key, without a password."
             ) from None
 
 

@@ -166,6 +166,10 @@ class CreateAccount(OnAccount):
             unless_done(
                 lambda: google.create_account(self.project, account_id, self.display_name, self.description), created
             )
+        except Conflict:
+            # A run that ended may just have created it.
+            when_visible(lambda: google.get_account(self.project, self.email), True)
+            raise
         except Rejected as refusal:
             advice = f"Or ask them to create an account, and set {EXISTING_ACCOUNT} to it."
             raise forbidden(refusal, "disableServiceAccountCreation", advice) from refusal
@@ -231,7 +235,9 @@ class CreateRole(OnRole):
                     another = f"Set {named('role_id', ROLE)} to another ID."
                     if role_id == names.SHARED_ROLE:
                         another = f"Leave out {named('role_scope', ROLE)}."
-                    raise refusal.advised(f"The ID of a deleted role stays taken for weeks. {another}") from refusal
+                    raise refusal.advised(
+                        f"The ID of a deleted role cannot be used again for weeks. {another}"
+                    ) from refusal
                 continue
             return {role_key(self.project, self.role_id): role_id}
         raise AssertionError("unreachable")

@@ -19,7 +19,7 @@ from .._engine import UNKNOWN, Action, Made, Refused, Subject
 from .._gateways.google_iam import CustomRole
 from .._keys import Deletion, moment
 from .._owner import Removal, Shown, Step, asked
-from .._record import check_record, check_removable, recorded_as
+from .._record import check_record, check_removable, mismatch
 from .._variables import named
 from . import names
 from .actions import (
@@ -47,6 +47,7 @@ from .bindings import (
     ON_ACCOUNTS,
     PROJECT,
     Change,
+    Policy,
     Triple,
     held_by,
     size_problem,
@@ -55,6 +56,8 @@ from .bindings import (
 from .existing import (
     former_of_users,
     has_key,
+    has_other_credentials,
+    is_named,
     keys_of,
     note_of,
     note_to_keep,
@@ -72,13 +75,23 @@ from .gke_bindings import (
     projects_elsewhere,
     role_id_of,
     shared_of_existing,
+    subnets_that_stay,
     unasked_accounts,
     used_by_others,
     users_change,
     users_of,
     users_to_remove,
 )
-from .marks import NO_ROLE_NOTE, Mark, describe, marked_role, recorded_projects, role_description, role_note
+from .marks import (
+    NO_ROLE_NOTE,
+    NOT_OURS,
+    Mark,
+    describe,
+    marked_role,
+    recorded_projects,
+    role_description,
+    role_note,
+)
 from .observed import (
     CastAccount,
     Current,
@@ -86,6 +99,7 @@ from .observed import (
     ProjectState,
     bound_roles,
     connect,
+    had_own_account,
     home_of,
     members_of,
     observe,
@@ -99,6 +113,8 @@ BLOCKED_DAYS = 37
 
 POOLS = ("castpool", "castpool-arm")
 """Node pools that CAST AI creates."""
+
+MAY_BE_OTHERS = "it may have existed before onboarding, or other clusters may need it"
 
 SERVICE_ACCOUNT_USER = named("service_account_user", ROLE)
 
@@ -140,11 +156,8 @@ def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
     if record:
         known = [record.facts.get(key) for key in ("projectId", "location", "clusterName")]
         if (record.provider, *known) != (PROVIDER, project, wanted.location, wanted.name):
-            theirs = recorded_as(record, PROVIDER, "GKE", f" of project {known[0]} in {known[1]}")
-            yield (
-                f"CAST AI's cluster {record.id} is {theirs}, not GKE cluster {wanted.name} of project {project} in"
-                f" {wanted.location}. Correct {named('cluster_id')} or {named('cluster_name')}."
-            )
+            ours = f"GKE cluster {wanted.name} of project {project} in {wanted.location}"
+            yield mismatch(record, ours, PROVIDER, "GKE", names.recorded_place)
     if not (wanted.present and wanted.prepare):
         return
     if current.cluster is None:
@@ -209,6 +222,8 @@ def _check_keys(current: Current, wanted: Desired) -> None:
 def _mark(current: Current, wanted: Desired) -> Mark:
     """What the account's description should say. The note and the text of others are kept."""
     held = current.account.found.mark if current.account.found else Mark()
+    if wanted.keyless and has_other_credentials(current, wanted):
+        held = replace(held, key=NOT_OURS, credentials=current.credentials_id)
     return replace(held, cluster_id=wanted.cluster_id, cluster=wanted.name)
 
 
@@ -436,7 +451,7 @@ def _plan_hand_over(current: Current, wanted: Desired) -> Iterator[Action]:
     keys = our_keys(current, wanted)
     if wanted.keyless:
         # CAST AI's record names the account even before the hand-over.
-        if current.client_account != email or not current.credentials_id or has_key(current, wanted):
+        if not is_named(current) or not current.credentials_id or has_key(current, wanted):
             yield HandOverAccount(
                 f"hand service account {email} without a key to CAST AI for cluster {wanted.cluster_id}",
                 target,
@@ -483,7 +498,8 @@ def _served(current: Current, wanted: Desired) -> bool:
     """
     noted = bool(note_of(current, wanted, current.account.email).account) and not wanted.shared
     # What CAST AI has may be a key of another account. With a shared role, a new key could not be noted.
-    unsure = not wanted.shared and bool(current.unshown or _others_with_role(current, wanted, names.SHARED_ROLE))
+    others = current.unshown or _others_with_role(current, wanted, names.SHARED_ROLE)
+    unsure = not wanted.shared and bool(others or had_own_account(current, wanted))
     if noted or unsure or not wanted.existing_account:
         return False
     live = any(not (key.dead or key.due) for key in current.keys.keys)
@@ -656,7 +672,7 @@ def _existing_kept(current: Current, wanted: Desired) -> Iterator[Removal]:
         yield Removal(f"service account {email}", None, "nothing shows which cluster it belongs to")
     for key in () if note_of(current, wanted, account.email).account else account.keys:
         thing = f"key {key.id} of service account {account.email}"
-        yield Removal(thing, None, "nothing records whether CAST AI has it")
+        yield Removal(thing, None, "no record shows whether CAST AI has it")
 
 
 def _binding_kept(current: Current, wanted: Desired) -> Iterator[Removal]:
@@ -675,7 +691,10 @@ def _binding_kept(current: Current, wanted: Desired) -> Iterator[Removal]:
         yield Removal(thing, None, "it may have existed before onboarding")
     for email in nodes_that_stay(current, wanted):
         thing = f"binding of {names.ACCOUNT_USER} to {current.account.email} on service account {email}"
-        yield Removal(thing, None, "it may have existed before onboarding, or other clusters may need it")
+        yield Removal(thing, None, MAY_BE_OTHERS)
+    for where in subnets_that_stay(current, wanted):
+        thing = f"binding of {names.NETWORK_USER} to {current.account.email} on {_resource(where)}"
+        yield Removal(thing, None, MAY_BE_OTHERS)
     if current.unlisted:
         thing = f"bindings on service accounts of project {project} that no node pool uses"
         yield Removal(thing, None, "finding them needs iam.serviceAccounts.list")
@@ -720,7 +739,7 @@ def _remove_role(current: Current, wanted: Desired, project: str, state: Project
     elif any(one not in members and not one.startswith(deleted) for one in bound):
         kept = "it is also bound to others"
     delete = DeleteRole(
-        f"delete role {role_id} of project {project}, whose ID stays taken for up to {BLOCKED_DAYS} days",
+        f"delete role {role_id} of project {project}, whose ID cannot be used again for up to {BLOCKED_DAYS} days",
         f"gcp/role/{names.role_name(project, role_id)}",
         sorted(role.permissions),
         None,
@@ -813,7 +832,7 @@ def _warnings(current: Current, wanted: Desired) -> Iterator[str]:
     unknown = [] if wanted.keyless or _served(current, wanted) else unrecorded_keys(current, wanted)
     if unknown:
         yield (
-            f"CAST AI has credentials that nothing records. If they are for a key of service account {email}"
+            f"CAST AI has credentials that no run recorded. If they are for a key of service account {email}"
             f" ({' or '.join(unknown)}), delete that key."
         )
     ours = our_keys(current, wanted)
@@ -835,6 +854,13 @@ def _warnings_about_others(current: Current, wanted: Desired) -> Iterator[str]:
                 f"Service account {former.email}, which CAST AI had before, still has bindings of"
                 f" {' and of '.join(held)}. Remove them if nothing else needs them."
             )
+        before = replace(current, account=former)
+        lent = [] if former.found else users_of(before, replace(wanted, existing_account=former.email))
+        if lent and not users_of_former(current, wanted, former):
+            yield (
+                f"{current.cast_account} may still impersonate service account {former.email}, because other clusters"
+                " may use that account, too."
+            )
     known = [one.email for one in current.former_accounts]
     others = [one for one in _others_with_role(current, wanted) if one not in known]
     if others:
@@ -851,11 +877,20 @@ def _warnings_about_others(current: Current, wanted: Desired) -> Iterator[str]:
 
 def _held_by_former(current: Current, wanted: Desired, former: CastAccount) -> Iterator[str]:
     """The bindings that one of the user's accounts may have because CAST AI had it, in words."""
-    own = {names.ACCOUNT_USER, *(names.role_name(current.project.project, one) for one in own_roles(current, wanted))}
-    for where, policy in {current.project.project: current.home.policy, **current.account_policies}.items():
-        held = [one for one in held_by(policy, former.member) if one.role in own]
-        if held:
-            yield f"{_roles(held)} on {_resource(where)}"
+    others = {project: state.policy for project, state in {**current.extra, **current.former}.items() if state}
+    role_ids = own_roles(current, wanted)
+    for project, policy in {current.project.project: current.home.policy, **others}.items():
+        yield from _held_on(project, policy, former, *(names.role_name(project, one) for one in role_ids))
+    for where, policy in current.account_policies.items():
+        yield from _held_on(where, policy, former)
+    for where, policy in current.subnets.items():
+        yield from _held_on(where, policy, former, names.NETWORK_USER)
+
+
+def _held_on(where: str, policy: Policy, former: CastAccount, *roles: str) -> Iterator[str]:
+    held = [one for one in held_by(policy, former.member) if one.role in (names.ACCOUNT_USER, *roles)]
+    if held:
+        yield f"{_roles(held)} on {_resource(where)}"
 
 
 def _binding_warnings(current: Current, wanted: Desired) -> Iterator[str]:

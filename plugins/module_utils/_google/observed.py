@@ -398,16 +398,25 @@ def _left_roles(current: Current, email: str) -> Iterator[str]:
 
 
 def _roles_of_others(current: Current, wanted: Desired) -> Iterator[str]:
-    """IDs of roles that may be the cluster's former one, bound to a former account: those of all service accounts,
-    unless our account has the role that is wanted."""
+    """IDs of roles that may be the cluster's former one, bound to a former account: those of all service accounts.
+
+    None while our account has the role that is wanted. A removal looks for all, as nothing may lead to them after it.
+    """
     own = wanted.role_ids if wanted.shared else own_roles(current, wanted)
     ids = wanted.role_ids if wanted.role_id or wanted.shared else _role_ids(wanted)
-    if {*bound_roles(current)}.intersection(own, ids) or (wanted.present and not current.credentials_id):
+    settled = {*bound_roles(current)}.intersection(own, ids) or not current.credentials_id
+    if wanted.present and settled:
         return
     prefix, start = names.role_name(current.project.project, ""), names.member("")
     bound = (one.role for one in triples(current.home.policy) if one.member.startswith(start))
     found = dict.fromkeys(one.removeprefix(prefix) for one in bound if one.startswith(prefix))
     yield from (one for one in found if one not in current.home.roles)
+
+
+def had_own_account(current: Current, wanted: Desired) -> bool:
+    """Whether the project's policy still names a deleted account with one of our addresses."""
+    own = map(names.member, _own_candidates(current, wanted))
+    return bool(current.gone) or any(held_by_deleted(current.home.policy, member) for member in own)
 
 
 def _gone(current: Current, wanted: Desired, own: Iterable[str]) -> frozenset[str]:

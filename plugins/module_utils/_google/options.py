@@ -205,13 +205,13 @@ def form_problems(params: Parameters) -> Iterator[str]:
         if project != UNKNOWN and not names.is_project_id(str(project)):
             kind = "a project number" if str(project).isdigit() else "not a project ID"
             yield (
-                f"{named('extra_projects', ROLE)} contains {quoted(project)}, which is {kind}. Set the ID of the"
-                " project, or leave it out."
+                f"{named('extra_projects', ROLE)} contains {quoted(project)}, which is {kind}. Use the ID of the"
+                " project, or remove it from the list."
             )
         if project == project_of(params)[0]:
             yield (
                 f"{named('extra_projects', ROLE)} contains {quoted(project)}, which is the cluster's own project."
-                " Leave it out."
+                " Remove it from the list."
             )
 
 

@@ -33,7 +33,7 @@ class Step(Action):
     unfinished: Revision | None = field(default=None, repr=False)
     """A revision that a running Helm may still be working on."""
     patience: float = 0.0
-    """Seconds to wait until that Helm must be dead."""
+    """Seconds after which that Helm process must have ended."""
 
     helm = True
     """Whether the helm program is needed."""
@@ -233,7 +233,7 @@ def _outwait(cluster: Kubernetes, wanted: Desired, unfinished: Revision, patienc
     """Wait until a Helm that may be working on this revision must be dead; raise Conflict if it was not."""
     path, seen = record_path(wanted, unfinished.number), _version_of(unfinished.secret)
     if until(lambda: _version_of(cluster.get(path)) != seen, timeout=patience):
-        raise Conflict(f"Another Helm has finished its work on {wanted.title}.")
+        raise Conflict(f"Another Helm process has finished its work on {wanted.title}.")
 
 
 def _version_of(found: Mapping[str, Any] | None) -> str:

@@ -120,7 +120,7 @@ def _plan_absent(current: Current, wanted: Desired, last: Revision | None) -> It
         )
         waiting = {}
     if current.hooks:
-        # Before the uninstall: afterwards nothing shows that they belonged to the release.
+        # Before the uninstall: afterward nothing shows that they belonged to the release.
         yield DeleteHooks(
             f"delete the objects left by hooks of {wanted.title}: {', '.join(map(str, current.hooks))}",
             _target(wanted, "/hooks"),

@@ -93,7 +93,7 @@ def wait(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Outcome:
-    """Poll until everything is ready, nothing can become ready any more, or timeout seconds have passed."""
+    """Poll until everything is ready, nothing can become ready anymore, or timeout seconds have passed."""
     start, patience, tell = clock(), Patience(), paced(report, timeout, clock)
     seen: tuple[Unready, ...] = ()
     hopeless = False
@@ -193,7 +193,7 @@ def _explained(cluster: Kubernetes, item: Object) -> Unready | None:
         if not broken:
             return None
     if available and updated >= wanted and broken and all(map(_only_apart, broken)):
-        return None  # it runs, and preflight warns of the one node
+        return None  # it runs, and preflight warns about the one node
     state = f"{min(updated, available)} of {wanted} pods ready"
     why, reason = _why(cluster, item, broken, asked_events.result() or [], len(pods) < wanted)
     return Unready(title(item), state, why, reason)

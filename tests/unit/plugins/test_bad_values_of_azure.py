@@ -337,6 +337,7 @@ TOGETHER: tuple[tuple[Mapping[str, Any], str], ...] = (
     ({"x509_certificate_path": "/x"}, "castai_azure_secret .* and castai_azure_x509_certificate_path .* Set only one"),
     ({"tenant": None}, "castai_azure_tenant .* is not. Set it"),
     ({"client_id": None}, "castai_azure_client_id .* is not. Set it"),
+    ({"client_id": None, "tenant": None}, r"castai_azure_client_id .* and castai_azure_tenant .* are not\. Set both\."),
     ({"secret": None}, "No credentials for Azure were found"),
     ({"subscription_id": None}, "castai_subscription_id .* is not set. Set it"),
     ({"existing_app_id": ID}, "aks_onboard_existing_app_id .* without aks_onboard_existing_app_secret"),
@@ -346,7 +347,7 @@ TOGETHER: tuple[tuple[Mapping[str, Any], str], ...] = (
         "aks_onboard_existing_app_secret .* cannot be set when aks_onboard_credential .* is federated",
     ),
     ({"existing_app_id": ID, "identity": "managed_identity"}, "aks_onboard_existing_app_id .* cannot be set when"),
-    ({"existing_identity_id": IDENTITY}, "aks_onboard_identity .* must be managed_identity"),
+    ({"existing_identity_id": IDENTITY}, "aks_onboard_identity .* is not managed_identity"),
 )
 
 

@@ -184,3 +184,30 @@ def test_a_cluster_is_found_by_its_id_whatever_cast_ai_calls_it(guide: str) -> N
     assert ends("0B1F", record) == ends(None, record) == (True, True)
     assert ends("0B1F") == (True, False)
     assert ends(None)[0] is ends("0B1F", {**record, **dict.fromkeys(FOUND_THERE[guide], "elsewhere")})[0] is False
+
+
+@pytest.mark.parametrize("guide", PLAYS)
+@pytest.mark.parametrize("plans", [True, False])
+def test_whether_it_is_a_plan_does_not_depend_on_the_command_line(guide: str, plans: bool) -> None:
+    """A play may set check_mode itself, to true or false. A forced removal would harm a cluster that is connected."""
+    play = PLAYS[guide]
+    given = {"checked": {"only_plans": plans}, "ansible_check_mode": not plans, "here": [], "cluster_id": "1"}
+    (module,) = [name for name, options in play["module_defaults"].items() if "force" in options]
+    assert filled(play, play["module_defaults"][module]["force"], **given) is plans
+    (checked,) = [place for place, task in enumerate(play["tasks"]) if task.get("register") == "checked"]
+    assert "castai.onboarding.castai_variables" in play["tasks"][checked]
+    said, waited = (
+        task for task in play["tasks"] if task["name"].startswith(("Say what the plan", "Wait until the cluster"))
+    )
+    assert templated(play, said["when"], **{**given, "connected": True}) is plans
+    assert templated(play, waited["when"], **given) is not plans
+    assert checked < play["tasks"].index(said)
+
+
+@pytest.mark.parametrize("guide", PLAYS)
+def test_the_defaults_of_modules_can_be_filled_in_before_the_first_task(guide: str) -> None:
+    """ansible-core before 2.19 fills in all of them for each task, also before anything is registered."""
+    given = {f"castai_{name}": value for name, value in FOUND_THERE[guide].items() if name != "location"}
+    for options in PLAYS[guide]["module_defaults"].values():
+        for text in options.values():
+            filled(PLAYS[guide], text, regions=[], api_keys=[], api_urls=[], omit="", **given)

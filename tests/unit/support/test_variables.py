@@ -31,7 +31,7 @@ def test_a_row_of_the_page_has_option_environment_and_meaning() -> None:
         "     - ``K8S_AUTH_SSL_CA_CERT``",
         (
             "     - File with CA certificates for the API server: for ``castai_host``, instead of those in the"
-            " kubeconfig, or for a proxy that ends TLS in front of EKS, GKE or AKS."
+            " kubeconfig, or for a proxy that terminates TLS in front of EKS, GKE or AKS."
         ),
     ]
 

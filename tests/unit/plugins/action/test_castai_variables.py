@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.checked import checked
+from tests.support.checked import ABSENT, checked
 
 
 def findings(**variables: Any) -> list[str]:
@@ -110,6 +110,10 @@ def test_blank_is_not_given(blank: str | None) -> None:
 def test_the_provider_is_asked_for_where_no_role_sets_it(provider: str | None) -> None:
     assert findings(castai_provider=provider) == ["castai_provider is not set. Set it to one of: eks, kops, gke, aks."]
     assert findings(castai_provider=provider, __castai_provider="kops") == []
+
+
+def test_the_provider_is_asked_for_where_nothing_mentions_it() -> None:
+    assert findings(castai_provider=ABSENT) == ["castai_provider is not set. Set it to one of: eks, kops, gke, aks."]
 
 
 @pytest.mark.parametrize(("of_host", "of_role"), [("kops", "eks"), ("eks", "kops")])

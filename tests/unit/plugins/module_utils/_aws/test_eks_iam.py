@@ -744,7 +744,7 @@ USELESS: dict[str, tuple[Current, dict[str, str], str]] = {
     "the id of another provider's cluster": (
         replace(BY_ROLE, record=replace(RECORD, provider="gke", facts={"clusterName": "web"})),
         {},
-        f"CAST AI's cluster {ID} is web of another provider, not EKS cluster prod of account",
+        f"CAST AI's cluster {ID} is web of provider gke, not EKS cluster prod of account",
     ),
 }
 
@@ -909,8 +909,8 @@ KEPT: dict[str, tuple[Current, dict[str, Any], list[str], list[str]]] = {
         [f"delete role {NODE}"],
         [
             (
-                f"role {NODE}: others attached theirs to it, or an earlier run did by eks_onboard_node_policies (option"
-                " node_policies). Add it there again, or detach it, then run again"
+                f"role {NODE}: others attached theirs to it, or an earlier run did, because eks_onboard_node_policies"
+                " (option node_policies) listed it. List it again, or detach it, then run again"
             )
         ],
     ),

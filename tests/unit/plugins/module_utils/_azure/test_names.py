@@ -108,7 +108,7 @@ def options(**changes: Any) -> dict[str, Any]:
         ({"existing_app_id": ID, "identity": "managed_identity"}, "cannot be set when .* is managed_identity"),
         ({"existing_app_secret": "s"}, "is set without"),
         ({"existing_identity_id": f"{SCOPE}/x"}, "userAssignedIdentities/NAME"),
-        ({"existing_identity_id": SCOPE}, "must be managed_identity"),
+        ({"existing_identity_id": SCOPE}, "is not managed_identity"),
         ({"additional_resource_groups": ["a/b"]}, "neither the name nor the ID of a resource group"),
         ({"role_actions": []}, "is empty"),
         ({"role_actions": ["read"]}, "is not an action"),

@@ -338,6 +338,15 @@ REFUSALS: dict[str, tuple[Current, dict[str, Any], str]] = {
             " cluster_id) or castai_cluster_name (option cluster_name)."
         ),
     ),
+    "id of a provider's that nobody connects": (
+        replace(CONNECTED, record=replace(ELSEWHERE[0], provider="openshift", facts={"clusterName": "web"})),
+        {"cluster_id": ID},
+        (
+            "CAST AI's cluster other account is web of provider openshift, not EKS cluster shop of account 111122223333"
+            " in eu-central-1. Correct castai_cluster_id (option cluster_id) or castai_cluster_name (option"
+            " cluster_name)."
+        ),
+    ),
     "of another organization": (
         CONNECTED,
         {"organization_id": "another-org"},
@@ -529,9 +538,14 @@ def test_it_waits_no_longer_than_it_may(wire: Wire) -> None:
     with pytest.raises(CallFailed) as caught:
         wait(wire, SILENT, wait_for="agent_online", wait_timeout=0)
     assert str(caught.value) == (
-        f"Cluster {ID} was ready and its agent non-responding after 0 s, not agent online."
+        f"The agent is not online after 0 s: cluster {ID} is ready, its agent non-responding."
         " Look at the pods of namespace castai-agent, or raise castai_wait_timeout (option wait_timeout)."
     )
+    wire.script.play(answer("connecting", "online"))
+    with pytest.raises(
+        CallFailed, match=r"^The cluster is not ready after 0 s: cluster .* is connecting, its agent online\."
+    ):
+        wait(wire, SILENT, wait_for="ready", wait_timeout=0)
 
 
 def test_a_cluster_that_castai_gave_up_is_not_waited_for(wire: Wire) -> None:

@@ -245,7 +245,7 @@ ONBOARDING_CASES = {
     ),
     "AWS permissions": Case(
         f"{ME} lacks these AWS permissions: iam:CreateRole, iam:TagRole on arn:r. Give it the policy"
-        " eks-onboard-role.json of docs/examples/policies, or use other credentials.",
+        " eks-onboard-role.json in docs/examples/policies, or use other credentials.",
         {},
         {"rights": rights(lack("iam:CreateRole"), lack("iam:TagRole"), lack("iam:X", needed=False))},
     ),
@@ -452,6 +452,16 @@ def test_options_that_no_gateway_takes_are_findings_beside_the_others(tmp_path: 
     ):
         assert part in found
     assert "CANARY" not in found
+
+
+def test_a_wrong_value_is_not_reported_as_missing_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GCP_PROJECT", "GOOGLE_CLOUD_PROJECT"):
+        monkeypatch.delenv(name, raising=False)
+    for wrong in ({"location": "eu-central-1"}, {"project": "Shop Production"}):
+        of_gke = {"provider": "gke", "project": "shop-prod-1234", "location": "europe-west3", **wrong}
+        wanted = preflight.desired({**PARAMETERS, **of_gke})
+        assert len(wanted.problems) == 1
+        assert not wanted.findable
 
 
 def test_the_view_has_what_was_read() -> None:

@@ -400,7 +400,7 @@ def test_what_holds_a_namespace_that_is_being_deleted_is_told() -> None:
         ([content, off], "configmaps has 1"),
     ):
         problem = terminating_problem({"metadata": metadata, "status": {"conditions": conditions}})
-        assert problem.endswith(f"then run again. Kubernetes says what holds it: {said}.")
+        assert problem.endswith(f"then run again. Kubernetes says what is blocking it: {said}.")
 
 
 def test_a_namespace_that_is_being_deleted_is_told() -> None:

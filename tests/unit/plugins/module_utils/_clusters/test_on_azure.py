@@ -236,7 +236,7 @@ def test_a24_where_cast_ai_has_no_account_for_managed_identities_a_plan_is_refus
     found = asked(azures, identity=MANAGED)
     assert found
     (said,) = found.reading
-    assert "CAST AI does not say with which account it would use a managed identity" in said
+    assert "CAST AI does not say which account it would use with a managed identity" in said
     assert "aks_onboard_identity (option identity) to app and aks_onboard_credential" in said
     assert asked(azures) == NOTHING
     assert asked(azures, identity=MANAGED, record=replace(RECORD, credentials_id="c")) is None

@@ -281,8 +281,8 @@ def test_a_network_of_another_project_is_warned_of_unless_cast_ai_gets_permissio
     assert found.writing == (
         (
             f"{ME} lacks permissions in project {SHARED} that onboarding needs: iam.roles.create, iam.roles.get,"
-            " resourcemanager.projects.getIamPolicy, resourcemanager.projects.setIamPolicy. Grant them, for example by"
-            " the custom role of docs/examples/policies/gke-onboard.yml."
+            " resourcemanager.projects.getIamPolicy, resourcemanager.projects.setIamPolicy. Grant them, for example"
+            " with the custom role in docs/examples/policies/gke-onboard.yml."
         ),
     )
 

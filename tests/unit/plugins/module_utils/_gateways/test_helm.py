@@ -484,7 +484,7 @@ def no_chart(path: Path, reason: str) -> None:
 def test_what_is_no_chart(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "agent.tgz"
     file.write_bytes(content)
-    no_chart(file, "it is not a whole archive")
+    no_chart(file, "it is not a complete archive")
     no_chart(tmp_path / "none.tgz", "No such file or directory")
 
 
@@ -523,6 +523,20 @@ def test_a_repository_that_gives_the_chart_later_is_asked_again(fake: Fake, hast
     upgrade(fake.behave())
     assert [note["arguments"][0] for note in fake.notes()] == ["version", "repo", *["pull"] * 4, "upgrade"]
     assert len(hasty) == 3
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        'Error: chart "agent" matching 0.2.0 not found in repository index: no chart version found for agent-0.2.0',
+        "Error: registry.example/agent:0.2.0: not found",
+        "Error: manifest unknown: manifest unknown",
+    ],
+)
+def test_a_version_that_does_not_exist_is_to_be_corrected(fake: Fake, refusal: str) -> None:
+    fake.refusals.write_text(f"{refusal}\n")
+    with pytest.raises(CallFailed, match=r"Correct agent_chart_version .* or agent_chart_ref \(option chart_ref\)\.$"):
+        upgrade(fake.behave(), Chart("agent", "0.2.0", "https://charts.example", "agent"))
 
 
 def test_a_repository_that_never_gives_the_chart_is_given_up(fake: Fake, hasty: list[float]) -> None:
