@@ -127,7 +127,7 @@ def test_no_connection_changes_a_context_that_threads_share(
 
     wire.script.play(*[reply(404, LIST)] * 3)
     with ThreadPoolExecutor() as pool:
-        for ended in [pool.submit(connect) for _ in range(3)]:
+        for ended in [pool.submit(connect) for _time in range(3)]:
             ended.result()
     assert len(wire.script.received) == 3
     assert changes == []
