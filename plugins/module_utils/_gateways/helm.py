@@ -106,12 +106,12 @@ _ADVICE = (
         ),
     ),
     (
-        "invalid ownership metadata",
-        "Objects of the same name already exist. Delete them, or, for an install, set {adopt} to take them over.",
+        r'namespaces "[^"]*" already exists|Namespace "[^"]*" in namespace "" exists and cannot be imported',
+        "The chart creates the namespace itself. Set createNamespace: false in {values}.",
     ),
     (
-        r'namespaces "[^"]*" already exists',
-        "The chart creates the namespace itself. Set createNamespace: false in {values}.",
+        "invalid ownership metadata",
+        "Objects of the same name already exist. Delete them, or, for an install, set {adopt} to take them over.",
     ),
     (
         "(pre|post)-(install|upgrade).*(timed out waiting|context deadline exceeded|DeadlineExceeded)",
