@@ -41,7 +41,7 @@ def absent_problem(name: str, subscription: str, group: str, node_group: str, ot
     place = f" of subscription {subscription}" if group else ""
     return (
         f"AKS has no cluster {name} in {where}{place}{nodes}.{elsewhere} Check {named('cluster_name')},"
-        f" {named('resource_group')} and {named('subscription_id')}."
+        f" {named('provider')}, {named('resource_group')} and {named('subscription_id')}."
     )
 
 
