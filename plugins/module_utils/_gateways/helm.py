@@ -484,6 +484,13 @@ def same_version(one: str, other: str) -> bool:
     return one.lstrip("v") == other.lstrip("v")
 
 
+def older_version(one: str, other: str) -> bool:
+    """Whether the first chart version certainly is the older one. Pre-releases are not told apart."""
+    numbers = [re.match(r"v?(\d{1,9})\.(\d{1,9})\.(\d{1,9})", version) for version in (one, other)]
+    first, second = (tuple(map(int, found.groups())) if found else () for found in numbers)
+    return bool(first and second) and first < second
+
+
 def driver_problem(environment: Mapping[str, str]) -> str:
     """Why releases cannot be managed with Helm as the user has configured it, or an empty text."""
     driver = environment.get("HELM_DRIVER", "").strip().lower()
