@@ -28,7 +28,9 @@ def tidy(text: Any, longest: int = LONGEST) -> str:
         return ""
     # Cut it before working on it: a text of several megabytes takes too long.
     start = _ESCAPES.sub("", text[: 8 * longest])
-    line = " ".join("".join(one if one.isprintable() else " " for one in start).split())
+    if not start.isprintable():
+        start = "".join(one if one.isprintable() else " " for one in start)
+    line = " ".join(start.split())
     return line if len(line) <= longest and len(text) <= 8 * longest else f"{line[: longest - 3]}..."
 
 

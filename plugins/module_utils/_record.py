@@ -52,10 +52,18 @@ def check_record(record: Cluster | None, cluster_id: str, present: bool) -> Clus
     return record
 
 
-def recorded_as(record: Cluster, provider: str, title: str, place: str = "") -> str:
-    """Which cluster a record describes, in words. place: where it is, if it has this provider."""
+def mismatch(record: Cluster, ours: str, provider: str, title: str, place: Callable[[Mapping[str, str]], str]) -> str:
+    """That a record is not that of the user's cluster. ours: the user's, in words; place: a block of this provider in
+    words, to follow the name."""
     name = record.facts.get("clusterName") or record.name
-    return f"{title} cluster {name}{place}" if record.provider == provider else f"{name} of another provider"
+    if record.provider == provider:
+        theirs = f"{title} cluster {name} {place(record.facts)}"
+    else:
+        theirs = f"{name} of provider {record.provider or 'unknown'}"
+    return (
+        f"CAST AI's cluster {record.id} is {theirs}, not {ours}. Correct {named('cluster_id')} or"
+        f" {named('cluster_name')}."
+    )
 
 
 def check_removable(record: Cluster | None, force: bool) -> None:

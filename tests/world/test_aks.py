@@ -11,7 +11,9 @@ Every failure, every write after which a run may end and every missing permissio
 from __future__ import annotations
 
 import json
+import re
 import signal
+from collections import Counter
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,6 +39,13 @@ HOSTS: dict[str, dict[str, str]] = {
 }
 CLUSTERS = ("shop:aks:nodes=1", "till:aks:entra=azure:nodes=1", "desk:aks:entra=none:nodes=1:resource_group=desk")
 LOG_IN = ("token", "discovery")
+CLUSTER = "Microsoft.ContainerService/managedClusters/"
+CLUSTER_READS, CLUSTER_LOGINS = 7, 5
+"""The tasks of site that read the cluster: preflight, castai_cluster and the agent's release of connecting; preflight,
+castai_aks_app before and after the components, and castai_releases of onboarding. All but
+castai_aks_app log in."""
+APP_NAMES = 3
+OF_ONE_HOST = re.compile(r"castai|/desk|/MC_|^federated\.")
 WHO = {"shop": OPERATOR_ID, "till": OPERATOR_ID, "desk": "masterclient"}
 
 
@@ -111,6 +120,24 @@ def test_a_module_needs_at_most_three_rounds_of_reads_and_four_with_an_app(story
         most = 4 if task.action.endswith("castai_aks_app") and host != "till" else 3
         own = of_task(task, story.asked_again)
         assert 0 < rounds(own, LOG_IN) <= allowed_rounds(own, most), (task.task, own)
+
+
+def test_a_second_run_reads_no_object_of_azure_more_than_twice(story: Story) -> None:
+    """The cluster and its kubeconfig may be read more often: every task that needs the address or the nodes reads them,
+    because no result contains them. Data of the subscription and of shared groups is read for each host, and apps are
+    looked for by their tag and each of their names."""
+    read = Counter((one.operation, one.resource) for one in story.asked_again if one.system == "azure")
+    for one in [one for one in read if one[0] in LOG_IN]:
+        del read[one]
+    clusters = {one: read.pop(one) for one in [*read] if one[0].startswith(CLUSTER)}
+    assert sorted(clusters.values()) == [CLUSTER_LOGINS] * len(HOSTS) + [CLUSTER_READS] * len(HOSTS)
+    with_app = [host for host in HOSTS if host != "till"]
+    assert read.pop(("applications.list", "/v1.0/applications")) == 2 * (1 + APP_NAMES) * len(with_app)
+    own = {one: number for one, number in read.items() if OF_ONE_HOST.search(" ".join(one))}
+    shared = {one: number for one, number in read.items() if one not in own}
+    assert own != shared != {}
+    assert {one: number for one, number in own.items() if number > 2} == {}
+    assert {one: number for one, number in shared.items() if number > 2 * len(HOSTS)} == {}
 
 
 @pytest.mark.parametrize("host", HOSTS)

@@ -22,7 +22,7 @@ from .._gateways.aws_session import Tagged
 from .._gateways.castai import Cluster
 from .._names import TAG_CLUSTER, TAG_CLUSTER_ID, short_id
 from .._owner import Removal, Shown, Step, asked
-from .._record import check_record, check_removable, recorded_as
+from .._record import check_record, check_removable, mismatch
 from .._variables import named
 from . import names, policies, quotas
 from .eks import named_cluster_problem, unusable_problem
@@ -162,11 +162,8 @@ def _check_record(record: Cluster | None, eks: EksCluster, wanted: Desired) -> N
         return
     known = [record.facts.get(key) for key in ("accountId", "region", "clusterName")]
     if (record.provider, *known) != (PROVIDER, eks.account_id, eks.region, eks.name):
-        theirs = recorded_as(record, PROVIDER, "EKS", f" of account {known[0]} in {known[1]}")
-        raise Refused(
-            f"CAST AI's cluster {record.id} is {theirs}, not EKS cluster {eks.name} of account {eks.account_id} in"
-            f" {eks.region}. Correct {named('cluster_id')} or {named('cluster_name')}."
-        )
+        ours = f"EKS cluster {eks.name} of account {eks.account_id} in {eks.region}"
+        raise Refused(mismatch(record, ours, PROVIDER, "EKS", names.recorded_eks_place))
 
 
 def _check_identity(current: Current, wanted: Desired, here: Location) -> None:

@@ -22,7 +22,7 @@ from .._gateways.aws_session import region_of
 from .._gateways.castai import Cluster
 from .._names import TAG_CLUSTER, short_id
 from .._owner import Owner, Removal, Shown, Step, asked, choose
-from .._record import Wanted, check_record, check_removable, recorded_as
+from .._record import Wanted, check_record, check_removable, mismatch
 from .._variables import named
 from . import kops_policies, names, options, policies
 from .identity import (
@@ -266,10 +266,7 @@ def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
     account = current.caller.split(":")[4]
     record = check_record(current.record, wanted.cluster_id, wanted.present)
     if record and (record.provider, record.facts.get("clusterName")) != ("kops", wanted.name):
-        yield (
-            f"CAST AI's cluster {record.id} is {recorded_as(record, 'kops', 'kOps')}, not kOps cluster {wanted.name}."
-            f" Correct {named('cluster_id')} or {named('cluster_name')}."
-        )
+        yield mismatch(record, f"kOps cluster {wanted.name}", "kops", "kOps", names.recorded_kops_place)
     yield from filter(None, [names.account_problem(wanted.account_id, account)])
     if not (wanted.present and wanted.prepare):
         return

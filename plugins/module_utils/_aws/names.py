@@ -163,3 +163,13 @@ def cluster_policies(base: str, cluster: str, cluster_id: str) -> tuple[str, ...
 def _possible(names: Mapping[str, str], limit: int) -> dict[str, str]:
     """The names that AWS allows; nothing was ever created under a longer one."""
     return {name: maker for name, maker in names.items() if len(name) <= limit}
+
+
+def recorded_eks_place(record: Mapping[str, str]) -> str:
+    """Where an EKS cluster is by CAST AI's record, in words."""
+    return f"of account {record.get('accountId', 'unknown')} in {record.get('region', 'unknown')}"
+
+
+def recorded_kops_place(record: Mapping[str, str]) -> str:
+    """Where a kOps cluster is by CAST AI's record, in words."""
+    return f"of state store {record.get('stateStore', 'unknown')} in {record.get('region', 'unknown')}"

@@ -32,6 +32,9 @@ def chosen(found: Iterable[AksCluster], name: str, node_group: str) -> AksCluste
     return fits[0] if fits else None
 
 
+READ = "Microsoft.ContainerService/managedClusters/read"
+
+
 def absent_problem(name: str, subscription: str, group: str, node_group: str, others: Iterable[AksCluster]) -> str:
     """A sentence that says where the cluster was looked for, and where a cluster of that name exists."""
     where = f"resource group {group}" if group else f"subscription {subscription}"
@@ -39,9 +42,10 @@ def absent_problem(name: str, subscription: str, group: str, node_group: str, ot
     groups = sorted(one.group for one in others if same(one.name, name))
     elsewhere = f" There is a cluster of this name in resource group {' and '.join(groups)}." if groups else ""
     place = f" of subscription {subscription}" if group else ""
+    hidden = "" if group else f" Azure lists only clusters that the identity that runs this may read: grant it {READ}."
     return (
         f"AKS has no cluster {name} in {where}{place}{nodes}.{elsewhere} Check {named('cluster_name')},"
-        f" {named('provider')}, {named('resource_group')} and {named('subscription_id')}."
+        f" {named('provider')}, {named('resource_group')} and {named('subscription_id')}.{hidden}"
     )
 
 

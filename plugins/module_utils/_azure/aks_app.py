@@ -20,7 +20,7 @@ from .._gateways.azure_identities import Federation
 from .._gateways.castai import Cluster
 from .._keys import Deletion, moment
 from .._owner import Removal, Shown, Step, asked
-from .._record import check_record, check_removable, recorded_as
+from .._record import check_record, check_removable, mismatch
 from .._variables import named
 from . import aks, marks, names, role
 from .actions import (
@@ -131,13 +131,8 @@ def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
     """Why this is not the cluster that the user named, or cannot be onboarded."""
     record = check_record(current.record, wanted.cluster_id, wanted.present)
     if record and not _is_of(record, current):
-        subscription, nodes = (record.facts.get(key) or "unknown" for key in ("subscriptionId", "nodeResourceGroup"))
-        place = f" of subscription {subscription} with node resource group {nodes}"
-        theirs = recorded_as(record, PROVIDER, "AKS", place)
-        yield (
-            f"CAST AI's cluster {record.id} is {theirs}, not AKS cluster {wanted.name} of subscription"
-            f" {current.subscription}. Correct {named('cluster_id')} or {named('cluster_name')}."
-        )
+        ours = f"AKS cluster {wanted.name} of subscription {current.subscription}"
+        yield mismatch(record, ours, PROVIDER, "AKS", names.recorded_place)
     if current.cluster:
         yield aks.node_group_problem(current.cluster, wanted.node_group)
     if not wanted.present:

@@ -234,21 +234,29 @@ def role_of(current: Current, wanted: Desired) -> RoleDefinition | None:
 
 
 def former_roles(current: Current, wanted: Desired) -> tuple[RoleDefinition, ...]:
-    """Roles of this cluster besides the one to work with, which another identity of it had."""
+    """Roles of this cluster besides the one to work with, which another identity of it had.
+
+    If somebody changed the description of Terraform's, what we assigned still shows it.
+    """
     found = role_of(current, wanted)
     own = role.folded(names.roles(wanted.cluster_id))
-    others = (one for one in current.roles if found and one.guid != found.guid)
     return tuple(
         one
-        for one in others
-        if not wanted.owner.others(MarkedRole(one)) and (one.name.lower() in own or MarkedRole(one).cluster_ids)
+        for one in current.roles
+        if one != found
+        and not wanted.owner.others(MarkedRole(one))
+        and (
+            one.name.lower() in own
+            or MarkedRole(one).cluster_ids
+            or any(ours(assigned, wanted) for assigned in of_role(current, one))
+        )
     )
 
 
 def roles_of_cluster(current: Current, wanted: Desired) -> tuple[RoleDefinition, ...]:
-    """The role to work with, and the former ones. Empty if there is none to work with."""
+    """The role to work with, if it exists, and the former ones."""
     found = role_of(current, wanted)
-    return (found, *former_roles(current, wanted)) if found else ()
+    return (*([found] if found else []), *former_roles(current, wanted))
 
 
 def role_names(current: Current, wanted: Desired) -> tuple[str, ...]:

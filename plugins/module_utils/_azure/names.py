@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from .._credentials import is_uuid, quoted
 from .._engine import UNKNOWN
@@ -168,3 +168,9 @@ def _guid(cluster_id: str, what: str) -> str:
 def script_assignment(cluster_id: str, name: str) -> bool:
     """Whether an assignment has an ID that the script derives from the cluster ID."""
     return cluster_id != UNKNOWN and name.replace("-", "").lower().startswith(cluster_id.replace("-", "")[:28])
+
+
+def recorded_place(record: Mapping[str, str]) -> str:
+    """Where an AKS cluster is by CAST AI's record, in words."""
+    subscription, nodes = (record.get(key, "unknown") for key in ("subscriptionId", "nodeResourceGroup"))
+    return f"of subscription {subscription} with node resource group {nodes}"

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, TypeAlias
 
 from .. import _names
-from .._engine import Answer, Ask, Conflict, Refused, at_once, results
+from .._engine import Answer, Ask, Conflict, Refused, at_once, results, until
 from .._gateways.azure import Azure
 from .._gateways.azure_authorization import RoleAssignment, RoleDefinition
 from .._gateways.azure_container import AksCluster
@@ -33,6 +33,9 @@ PROVIDER = "aks"
 NAMESPACE = "Microsoft.ManagedIdentity"
 
 NEW = timedelta(minutes=10)
+
+LAG_SECONDS = 120.0
+"""How long to wait for a replica of Graph that does not know a new app yet."""
 
 GROUP_OPTION = named("resource_group")
 
@@ -186,7 +189,10 @@ class Current:
 
     def just_made(self, found: Found | None) -> bool:
         """Whether an app is so new that not every replica of Graph may know it."""
-        created = moment(found.app.created) if isinstance(found, App) else None
+        return isinstance(found, App) and self.is_new(found.app)
+
+    def is_new(self, app: Application) -> bool:
+        created = moment(app.created)
         return bool(created and self.now - created < NEW)
 
     def held(self, principal: str) -> tuple[RoleAssignment, ...]:
@@ -286,8 +292,8 @@ def _with_apps(azure: Azure, wanted: Desired, current: Current) -> Current:
     lately = bool(not apps and wanted.prepare and wanted.present)
     custom, gone = roles.result()
     with at_once() as ask:
-        principals = {one.id: ask(azure.find_principal, tenant, one.client_id) for one in apps.values()}
-        federations = {one: ask(_federations, azure, tenant, one) for one in apps}
+        principals = {one.id: ask(_principal, azure, current, one) for one in apps.values()}
+        federations = {one.id: ask(_federations, azure, current, one) for one in apps.values()}
         deleted = [ask.when(lately, _deleted, azure, tenant, one) for one in display[:1]]
     found, theirs = results(principals), results(federations)
     current = replace(
@@ -321,13 +327,29 @@ class NotEverywhere(Conflict):
     pause = 3.0
 
 
-def _federations(azure: Azure, tenant: str, app: str) -> tuple[Federation, ...]:
-    try:
-        return azure.list_app_federations(tenant, app)
-    except AzureRejected as refusal:
-        if refusal.status != 404:
-            raise
-        raise NotEverywhere(str(refusal)) from refusal
+def _principal(azure: Azure, current: Current, app: Application) -> Principal | None:
+    """The principal of an app. Of one whose credentials were handed over, it existed."""
+    wait = LAG_SECONDS if current.is_new(app) and noted(app.notes).whole else 0.0
+    found: Principal | None = until(lambda: azure.find_principal(current.tenant, app.client_id), timeout=wait)
+    return found
+
+
+def _federations(azure: Azure, current: Current, app: Application) -> tuple[Federation, ...]:
+    unknown: list[AzureRejected] = []
+
+    def read() -> list[tuple[Federation, ...]]:
+        try:
+            return [azure.list_app_federations(current.tenant, app.id)]
+        except AzureRejected as refusal:
+            if refusal.status != 404:
+                raise
+            unknown.append(refusal)
+            return []
+
+    found: list[tuple[Federation, ...]] = until(read, timeout=LAG_SECONDS if current.is_new(app) else 0.0)
+    if not found:
+        raise NotEverywhere(str(unknown[-1])) from unknown[-1]
+    return found[0]
 
 
 def _deleted(azure: Azure, tenant: str, name: str) -> tuple[str, ...]:

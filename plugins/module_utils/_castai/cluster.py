@@ -23,7 +23,7 @@ from .._clusters.connection import (
     unchecked_warning,
 )
 from .._clusters.facts import ClusterFacts, Named
-from .._clusters.table import PROVIDERS, connection_options, connection_rules, location_of, registration_options
+from .._clusters.table import PROVIDERS, connection_options, connection_rules, mismatch_of_any, registration_options
 from .._engine import UNKNOWN, Action, CallFailed, Conflict, Made, Refused, Report, Subject, at_once, paced, until
 from .._gateways.castai import CastAi, Cluster, by_options, console_of
 from .._gateways.kubernetes import Kubernetes, Object, path_of
@@ -373,10 +373,7 @@ def _record_problem(record: Cluster | None, facts: ClusterFacts, wanted: Desired
     if not _is_of(record, facts):
         block = facts.registration
         ours = f"{facts.title} {PROVIDERS[facts.provider].describe_location(block)}" if block else facts.title
-        return (
-            f"CAST AI's cluster {record.id} is {location_of(record)}, not {ours}. Correct {named('cluster_id')} or"
-            f" {named('cluster_name')}."
-        )
+        return mismatch_of_any(record, ours)
     if record.status == "deleting":
         return f"CAST AI is disconnecting cluster {record.id}. Wait until it has finished, then run again."
     return ""

@@ -9,7 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from .._azure import aks
-from .._azure.names import MISSING_SUBSCRIPTION, aks_cluster_problem, group_problem, subscription_problem
+from .._azure.names import (
+    MISSING_SUBSCRIPTION,
+    aks_cluster_problem,
+    group_problem,
+    recorded_place,
+    subscription_problem,
+)
 from .._azure.options import AZURE_RULES, IDENTITY_OPTIONS, azure_options, form_problems
 from .._engine import CallFailed, Refused, at_once
 from .._gateways import azure_session
@@ -215,11 +221,6 @@ def _unanswered(found: AksCluster) -> dict[int, str]:
     }
 
 
-def describe_location(record: Mapping[str, str]) -> str:
-    nodes = f"with node resource group {record.get('nodeResourceGroup')}"
-    return f"{nodes} of subscription {record.get('subscriptionId')} in {record.get('region')}"
-
-
 def agent_environment(found: ClusterFacts, cluster_id: str, chosen: bool) -> Mapping[str, str]:
     """Environment variables of the agent for what it would otherwise ask the cloud."""
     return {
@@ -336,7 +337,7 @@ AKS = Provider(
     caller=lambda azure: in_words(azure.caller()),
     acting_as=acting_as,
     read=read,
-    describe_location=describe_location,
+    describe_location=recorded_place,
     agent_environment=agent_environment,
     component_values={
         "cluster-controller": {"aks": {"enabled": True}},

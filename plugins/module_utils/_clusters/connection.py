@@ -18,6 +18,7 @@ from typing import Any
 from .._answers import tidy
 from .._credentials import quoted
 from .._engine import Action, CallFailed, Made, Refused
+from .._gateways.files import pem_text
 from .._gateways.kubernetes import (
     Kubernetes,
     Object,
@@ -283,9 +284,9 @@ def _read(path: str | None) -> str:
     if not path:
         return ""
     try:
-        return readable(Path(path)).read_text(encoding="utf-8-sig")
+        return pem_text(readable(Path(path)).read_bytes())
     except (OSError, ValueError) as error:
-        said = getattr(error, "strerror", None) or "it is not text"
+        said = getattr(error, "strerror", None) or error
         raise Refused(
             f"{named('ca_cert')} is {quoted(path)}, which cannot be read ({said}). Set it to a file with the API"
             " server's CA certificates."

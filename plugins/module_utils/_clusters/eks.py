@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from .._aws import eks_wanted, permissions
 from .._aws.eks import named_cluster_problem, unusable_problem
-from .._aws.names import eks_cluster_problem
+from .._aws.names import eks_cluster_problem, recorded_eks_place
 from .._aws.options import AWS_RULES, aws_options
 from .._aws.permissions import Question, Scope
 from .._gateways import aws_session
@@ -78,10 +78,6 @@ def _advice(aws: Aws) -> Mapping[int, str]:
     return {401: text}
 
 
-def describe_location(record: Mapping[str, str]) -> str:
-    return f"of account {record.get('accountId')} in {record.get('region')}"
-
-
 def agent_environment(found: ClusterFacts, cluster_id: str, chosen: bool) -> Mapping[str, str]:
     """Environment variables of the agent for what it would otherwise ask the cloud."""
     return {
@@ -141,7 +137,7 @@ EKS = Provider(
     caller=on_aws.caller,
     acting_as=on_aws.acting_as,
     read=read,
-    describe_location=describe_location,
+    describe_location=recorded_eks_place,
     agent_environment=agent_environment,
     component_values={
         "castai-spot-handler": {"castai": {"provider": "aws"}},

@@ -15,7 +15,7 @@ from .._gateways.google_container import GkeCluster
 from .._gateways.google_credentials import project_of
 from .._gateways.google_session import Rejected
 from .._gateways.kubernetes import Object
-from .._google.names import MISSING_PROJECT, gke_cluster_problem, location_problem, project_problem
+from .._google.names import MISSING_PROJECT, gke_cluster_problem, location_problem, project_problem, recorded_place
 from .._google.options import GOOGLE_RULES, IDENTITY_OPTIONS, form_problems, google_options
 from .._variables import named
 from .facts import ApiServer, ClusterFacts, Named, Onboarding, Parameters, Provider, Systems
@@ -250,10 +250,6 @@ def _advice_at(host: str, found: GkeCluster) -> Mapping[int, str]:
     return {401: advice, 403: advice} if off else {}
 
 
-def describe_location(record: Mapping[str, str]) -> str:
-    return f"of project {record.get('projectId')} in {record.get('location')}"
-
-
 def agent_environment(found: ClusterFacts, cluster_id: str, chosen: bool) -> Mapping[str, str]:
     """Environment variables of the agent for what it would otherwise ask the cloud."""
     return {
@@ -349,7 +345,7 @@ GKE = Provider(
     caller=caller,
     acting_as=acting_as,
     read=read,
-    describe_location=describe_location,
+    describe_location=recorded_place,
     agent_environment=agent_environment,
     kubernetes_grant=(
         "In IAM, the custom role in docs/examples/policies/gke-onboard-in-cluster.yml grants them. For a plan,"

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .._aws import permissions
-from .._aws.names import account_problem, kops_cluster_problem
+from .._aws.names import account_problem, kops_cluster_problem, recorded_kops_place
 from .._aws.options import AWS_RULES, aws_options, form_problems
 from .._aws.permissions import Question, Scope
 from .._engine import at_once
@@ -192,10 +192,6 @@ def own_name_problem(kubernetes: Kubernetes, name: str) -> str:
     return other_kops_cluster(channels_of(kubernetes.get(PATH)), name, kubernetes.host)
 
 
-def describe_location(record: Mapping[str, str]) -> str:
-    return f"of state store {record.get('stateStore')} in {record.get('region')}"
-
-
 def agent_environment(found: ClusterFacts, cluster_id: str, chosen: bool) -> Mapping[str, str]:
     """Environment variables of the agent for what it would otherwise ask the cloud.
 
@@ -255,7 +251,7 @@ KOPS = Provider(
     acting_as=on_aws.acting_as,
     read=read,
     own_name_problem=own_name_problem,
-    describe_location=describe_location,
+    describe_location=recorded_kops_place,
     agent_environment=agent_environment,
     registration_options={"state_store": {"type": "str"}},
     component_values={"castai-spot-handler": {"castai": {"provider": "aws"}}},

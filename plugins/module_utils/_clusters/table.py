@@ -20,6 +20,7 @@ from .._options import (
     kubernetes_options,
     together,
 )
+from .._record import mismatch
 from .aks import AKS
 from .eks import EKS
 from .facts import Parameters, Provider
@@ -87,13 +88,10 @@ def given_problems(params: Parameters) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, found)))
 
 
-def location_of(record: Cluster) -> str:
-    """Which cluster CAST AI's record describes, in words."""
-    provider = PROVIDERS.get(record.provider)
-    name = record.facts.get("clusterName") or record.name
-    if provider:
-        return f"{provider.title} cluster {name} {provider.describe_location(record.facts)}"
-    return f"{name} ({record.provider})"
+def mismatch_of_any(record: Cluster, ours: str) -> str:
+    """The same as mismatch for a record of any provider."""
+    provider = PROVIDERS.get(record.provider, EKS)
+    return mismatch(record, ours, provider.key, provider.title, provider.describe_location)
 
 
 def _merged(specs: Iterable[Mapping[str, dict[str, Any]]]) -> Spec:

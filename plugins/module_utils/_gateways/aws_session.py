@@ -289,8 +289,9 @@ def _session(options: Mapping[str, Any]) -> Any:
     what = f"assume role {role}" if role else "use the AWS credentials"
     try:
         core = _botocore_session(options.get("profile"))
-        sender = _Sender(_verify(core, options))
-        sender.serve(core)
+        # For the session, not its clients: botocore makes some itself, for example for the role of a profile.
+        send = _Sender(_context(core, options))
+        core.register("before-send", send)
         session = boto3.session.Session(
             aws_access_key_id=options.get("access_key"),
             aws_secret_access_key=options.get("secret_key"),
@@ -314,7 +315,7 @@ def _session(options: Mapping[str, Any]) -> Any:
             extra_args={"RoleSessionName": "castai-onboarding", **({"ExternalId": external_id} if external_id else {})},
         )
         inner = _botocore_session()
-        sender.serve(inner)
+        inner.register("before-send", send)
         provider = _Assumed(fetcher.fetch_credentials)
         inner.register_component("credential_provider", botocore.credentials.CredentialResolver([provider]))
         inner.get_credentials()
@@ -323,19 +324,6 @@ def _session(options: Mapping[str, Any]) -> Any:
         raise CallFailed(f"Could not {what}: {reason_of(error)}") from error
     except _odd() as error:
         raise CallFailed(f"Could not {what}: {_ODD}") from error
-
-
-def _verify(session: Any, options: Mapping[str, Any]) -> str | bool:
-    """What AWS's certificates are checked against: a file, True for botocore's own, or False."""
-    if not options.get("aws_validate_certs", True):
-        return False
-    bundle = files.ca_file(options.get("aws_ca_bundle"), "aws_ca_bundle", "AWS", ("AWS_CA_BUNDLE",))
-    # What is left is from AWS's configuration file. botocore itself takes a blank REQUESTS_CA_BUNDLE literally.
-    bundle = bundle or files.usable_ca(
-        session.get_config_variable("ca_bundle"), "ca_bundle in AWS's configuration file", "AWS"
-    )
-    variable = "REQUESTS_CA_BUNDLE"
-    return bundle or files.usable_ca(os.environ.get(variable, "").strip(), variable, "AWS") or True
 
 
 def _check_form(frozen: Any) -> None:
@@ -375,7 +363,12 @@ def _credentials(session: Any, options: Mapping[str, Any]) -> Any:
     except botocore.parsers.ResponseParserError as error:
         raise CallFailed(f"Could not use the AWS credentials: {_ODD}") from error
     except (botocore.exceptions.BotoCoreError, *_SOURCE_ERRORS) as error:
-        raise CallFailed(f"Could not use the AWS credentials{_source(profile, entry)}: {_said(error)}.") from None
+        said, advice = _said(error), ""
+        if entry.get("sso_session") or entry.get("sso_start_url"):
+            # botocore does not catch the errors of a cached login that is not whole.
+            said = "its login cannot be read" if isinstance(error, LookupError) else said
+            advice = f" Log in with aws sso login --profile {profile} as the user that runs Ansible."
+        raise CallFailed(f"Could not use the AWS credentials{_source(profile, entry)}: {said}.{advice}") from None
 
 
 _ASKS = "asks for a code"
@@ -449,38 +442,37 @@ def _botocore_session(profile: str | None = None) -> Any:
     )
     # The default before boto3 1.40 is one address for all regions, which does not accept a token signed for a region.
     session.set_config_variable("sts_regional_endpoints", "regional")
+    # By default, botocore asks the metadata service once, which does not always answer many tasks at a time.
+    with contextlib.suppress(ValueError):  # of the user's own number, which is reported where it is used
+        attempts = max(_METADATA_ATTEMPTS, session.get_config_variable("metadata_service_num_attempts"))
+        session.set_config_variable("metadata_service_num_attempts", attempts)
     session.register_component("data_loader", _models(session.get_config_variable("data_path")))
     return session
+
+
+_METADATA_ATTEMPTS = 3
+
+_CONFIGURATION = {f"The AWS configuration file {name}": name for name in ("~/.aws/config", "~/.aws/credentials")}
 
 
 class _Sender:
     """Sends the requests of a session's clients in place of botocore, whose own TLS contexts are not safe in threads
     (tls.Settled)."""
 
-    def __init__(self, verify: str | bool) -> None:
-        if verify is False:
-            # The user turned the check off; urllib3 would warn with each call.
-            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-            context = tls.unchecked()
-        else:
-            context = tls.shared(_by_default) if verify is True else tls.by_file(str(verify))
+    def __init__(self, context: ssl.SSLContext) -> None:
         session = botocore.httpsession.URLLib3Session
         http = type("Http", (session,), {"_get_ssl_context": lambda _self: tls.Settled(context)})
         self._make = functools.partial(
-            http, verify=verify, timeout=(CONNECT_TIMEOUT, TIMEOUT), max_pool_connections=AT_ONCE
+            http,
+            verify=context.verify_mode is not ssl.CERT_NONE,
+            timeout=(CONNECT_TIMEOUT, TIMEOUT),
+            max_pool_connections=AT_ONCE,
         )
-        self._verify = verify
         self._by_proxies: dict[tuple[Any, ...], Any] = {}
         self._lock = threading.Lock()
 
-    def serve(self, session: Any) -> None:
-        """Send what the clients of a botocore session send, and those that botocore makes itself, for example for the
-        role of a profile."""
-        session.register("before-send", self._send)
-        # botocore refuses what it could not use itself.
-        session.set_config_variable("ca_bundle", self._verify)
-
-    def _send(self, request: Any, **_event: Any) -> Any:
+    def __call__(self, request: Any, **_event: Any) -> Any:
+        """Handles botocore's event before-send."""
         by_scheme = botocore.utils.get_environ_proxies(request.url)
         key = tuple(by_scheme.items())
         with self._lock:
@@ -489,18 +481,34 @@ class _Sender:
         return self._by_proxies[key].send(request)
 
 
+def _context(session: Any, options: Mapping[str, Any]) -> ssl.SSLContext:
+    if not options.get("aws_validate_certs", True):
+        # The user turned the check off; urllib3 would warn with each call.
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+        return tls.unchecked()
+    given = options.get("aws_ca_bundle")
+    bundles = {
+        files.origin(given, "aws_ca_bundle", "AWS_CA_BUNDLE"): given,
+        "ca_bundle of the AWS profile": session.get_config_variable("ca_bundle"),
+        "The environment variable REQUESTS_CA_BUNDLE": os.environ.get("REQUESTS_CA_BUNDLE"),
+    }
+    for origin, bundle in bundles.items():
+        if bundle:
+            return tls.by_file(bundle, origin, "AWS")
+    return tls.shared(_by_default)
+
+
 def _by_default() -> ssl.SSLContext:
     """Trusts what botocore trusts."""
-    return tls.by_file(botocore.httpsession.get_cert_path(True))
-
-
-_CONFIGURATION = {f"The AWS configuration file {name}": name for name in ("~/.aws/config", "~/.aws/credentials")}
+    bundle = botocore.httpsession.get_cert_path(True)
+    return tls.by_file(bundle, "The certificate file of botocore", "AWS")
 
 
 def _forget_blank_variables() -> None:
     """botocore takes blank variables literally: an empty AWS_CA_BUNDLE turns off the check of TLS certificates."""
-    for name in [name for name, value in os.environ.items() if name.startswith("AWS_") and not value.strip()]:
-        del os.environ[name]
+    for name, value in list(os.environ.items()):
+        if (name.startswith("AWS_") or name == "REQUESTS_CA_BUNDLE") and not value.strip():
+            del os.environ[name]
 
 
 @functools.cache
@@ -522,7 +530,7 @@ def read_ahead() -> None:
     from this one. An error shows at the first call."""
     if boto3.import_problem() or botocore.import_problem():
         return
-    with contextlib.suppress(botocore.exceptions.BotoCoreError, Refused, OSError, ValueError):
+    with contextlib.suppress(botocore.exceptions.BotoCoreError, Refused, ValueError):
         tls.shared(_by_default)
         session = _botocore_session()
         session.set_credentials("none", "none")
@@ -597,6 +605,11 @@ def reason_of(error: Exception) -> str:
             " add the host to NO_PROXY."
         )
     advice = ""
+    if isinstance(error, botocore.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
+        advice = (
+            f" Set {named('aws_ca_bundle')} to a file with the CA certificates of whoever signed it, such as a proxy"
+            " that ends TLS."
+        )
     if isinstance(error, botocore.exceptions.ProfileNotFound):
         advice = f" Check {named('profile')} or, if it is not set, the environment variable AWS_PROFILE."
     return f"{tidy(str(error)).rstrip('.')}.{advice}"

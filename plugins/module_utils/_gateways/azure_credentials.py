@@ -30,6 +30,7 @@ from .._engine import CallFailed, Refused
 from .._given import as_path, readable
 from .._variables import named
 from . import https, proxies, tls
+from .files import pem_text
 from .sdk import Sdk
 
 azure = Sdk("azure", "azure.core.exceptions", "azure.core.pipeline.transport", "azure.identity")
@@ -234,10 +235,15 @@ def _principal(options: Mapping[str, Any], cloud: Cloud, common: Mapping[str, An
             raise Refused(f"{origin} contains a line break or special character. Copy it again.")
         return _checked(azure.identity.ClientSecretCredential, {**principal, "client_secret": value}, origin, True)
     if kind == "x509_certificate_path":
-        certificate = {"certificate_path": value, "password": _variable("AZURE_CLIENT_CERTIFICATE_PASSWORD") or None}
         content = _read(value, origin, "PEM or PKCS12 file with the certificate and its private key")
-        make = _checked(azure.identity.CertificateCredential, {**principal, **certificate}, origin, True)
-        _check_dates(content, certificate["password"], origin)
+        certificate: dict[str, Any] = {"certificate_path": value}
+        if b"-----BEGIN " in content:
+            content = pem_text(content).encode()
+            certificate = {"certificate_data": content}
+        password = _variable("AZURE_CLIENT_CERTIFICATE_PASSWORD") or None
+        arguments = {**principal, **certificate, "password": password}
+        make = _checked(azure.identity.CertificateCredential, arguments, origin, True)
+        _check_dates(content, password, origin)
         return make
     assertion = _assertion(kind, value, origin)
     return _checked(azure.identity.ClientAssertionCredential, {**principal, "func": assertion}, origin, False)
@@ -245,7 +251,7 @@ def _principal(options: Mapping[str, Any], cloud: Cloud, common: Mapping[str, An
 
 def _check_dates(content: bytes, password: str | None, origin: str) -> None:
     """Raises Refused if the certificate has expired or is not valid yet. azure-identity has read it before."""
-    if b"-----BEGIN" in content:
+    if b"-----BEGIN " in content:
         found = cryptography.x509.load_pem_x509_certificate(content, cryptography.hazmat.backends.default_backend())
     else:
         _key, found, _others = cryptography.hazmat.primitives.serialization.pkcs12.load_key_and_certificates(

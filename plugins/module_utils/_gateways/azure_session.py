@@ -25,8 +25,7 @@ from .._patience import THROTTLED, Repeats, throttled
 from .._variables import named
 from . import https, tls
 from .azure_credentials import CA_OPTION, Chosen, Cloud, azure, claims_of, in_words, load
-from .files import ca_file
-from .https import CA_VARIABLES, Http, Response, host_of, may_have_token, taken
+from .https import Http, Response, host_of, may_have_token, taken
 
 T = TypeVar("T")
 
@@ -196,7 +195,7 @@ class Session:
                 "The Python packages azure-identity and requests are needed on this machine:"
                 f" {missing}. Install azure-identity and requests."
             )
-        self._http = Http(ca_file(options.get(CA_OPTION), CA_OPTION, "Azure", CA_VARIABLES), CA_OPTION)
+        self._http = Http(options.get(CA_OPTION), CA_OPTION, "Azure")
         self._chosen: Chosen = load(options, self._http)
         self.admin = bool(options.get("admin"))
         self._lock = threading.Lock()

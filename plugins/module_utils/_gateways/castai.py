@@ -157,7 +157,9 @@ class CastAi:
         self.url = url.rstrip("/")
         self._api_key = api_key
         self._validate_certs = validate_certs
-        self._ca_cert = files.ca_file(ca_cert, "castai_ca_cert", "CAST AI")
+        if ca_cert:
+            files.load_certificates(ca_cert, "castai_ca_cert", "CAST AI", tls.empty())
+        self._ca_cert = ca_cert
         self._sleep = sleep
 
     def with_key(self, api_key: str) -> CastAi:

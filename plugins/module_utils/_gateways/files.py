@@ -29,28 +29,34 @@ def check(paths: Mapping[str, str]) -> None:
             raise Refused(f"{origin} is {quoted(path)}, which is a pipe or device. Set it to a file.")
 
 
+def pem_text(content: bytes) -> str:
+    """The text of PEM. What is around its blocks may have any encoding. Go, and so Helm, overlooks a block behind a
+    byte order mark, which files that were joined have in the middle too. Raises ValueError if there is no block."""
+    text = content.decode(errors="replace").replace("\ufeff", "")
+    if "-----BEGIN " not in text:
+        raise ValueError("it is not PEM")
+    return text
+
+
 def check_variables(*names: str) -> None:
     """The same for the paths in environment variables."""
     check({f"The environment variable {name}": os.environ.get(name, "").strip() for name in names})
 
 
-def ca_file(path: str | None, option: str, service: str, variables: tuple[str, ...] = ()) -> str:
-    """The path of CA certificates that an option or one of its variables sets, or an empty text. Raises Refused."""
+def origin(path: str | None, option: str, *variables: str) -> str:
+    """Where the value of an option was set, in words: by the option or by one of its variables."""
     variable = next((name for name in variables if path and os.environ.get(name) == path), "")
-    return usable_ca(path, f"{variable}, which is used for {named(option)}," if variable else named(option), service)
+    return f"{variable}, which is used for {named(option)}," if variable else named(option)
 
 
-def usable_ca(path: str | None, origin: str, service: str) -> str:
-    """The path of CA certificates, or an empty text. origin: where it is set, in words. Raises Refused."""
-    if not path:
-        return ""
+def load_certificates(path: str, origin: str, service: str, context: ssl.SSLContext) -> None:
+    """Trust the certificates of a PEM file. origin: where it is set, in words. Raises Refused."""
     right = f"Set it to a file with the CA certificates for {service}."
     if not is_file(path):
         raise Refused(f"{origin} is {quoted(path)}, which is not a file. {right}")
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+        context.load_verify_locations(path)
     except ssl.SSLError:
         raise Refused(f"{origin} is {quoted(path)}, which contains no valid PEM certificate. {right}") from None
     except OSError as error:
         raise Refused(f"{origin} is {quoted(path)}, which cannot be read ({error.strerror}). {right}") from None
-    return path

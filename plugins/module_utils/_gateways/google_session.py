@@ -24,9 +24,8 @@ from .._engine import CallFailed, Conflict, Refused
 from .._patience import THROTTLED, Repeats, throttled
 from .._variables import named
 from . import https, tls
-from .files import ca_file
 from .google_credentials import CA_OPTION, SCOPES, Chosen, google, in_words, load
-from .https import CA_VARIABLES, Call, Http, Response, host_of, taken
+from .https import Call, Http, Response, host_of, taken
 
 T = TypeVar("T")
 
@@ -131,7 +130,7 @@ class Session:
                 "The Python packages google-auth and requests are needed on this machine:"
                 f" {missing}. Install google-auth and requests."
             )
-        self._http = Http(ca_file(options.get(CA_OPTION), CA_OPTION, "Google Cloud", CA_VARIABLES), CA_OPTION)
+        self._http = Http(options.get(CA_OPTION), CA_OPTION, "Google Cloud")
         self._request = google.auth.transport.requests.Request(self._http)
         self._chosen: Chosen = load(options, self._request)
         self.endpoint = str(options.get("endpoint") or "auto")

@@ -106,16 +106,17 @@ class Rejection(CallFailed, Generic[P]):
 
 class Http(_Session):
     """Uses the environment's proxies like the other gateways, and nothing else in it: a .netrc would replace the
-    token. ca_file: what to trust, empty for the system's and requests' own certificates; ca_option: which
-    option sets it.
+    token. ca_file: what to trust, empty for the system's and requests' own certificates; ca_option: which option sets
+    it; cloud: what for. Raises Refused for a file that cannot be used.
     """
 
-    def __init__(self, ca_file: str, ca_option: str) -> None:
+    def __init__(self, ca_file: str | None, ca_option: str, cloud: str) -> None:
         super().__init__()
         self.trust_env = False
         self.verify = ca_file or True
         self._ca_option = ca_option
-        context = tls.by_file(ca_file) if ca_file else tls.shared(by_system)
+        origin = files.origin(ca_file, ca_option, *CA_VARIABLES)
+        context = tls.by_file(ca_file, origin, cloud) if ca_file else tls.shared(by_system)
         self.mount("https://", _Adapter(context, pool_maxsize=AT_ONCE))
 
     def request(self, method: str, url: str, *arguments: Any, **keywords: Any) -> Any:

@@ -22,7 +22,7 @@ from .._answers import tidy
 from .._credentials import in_address, quoted, without
 from .._engine import Refused
 from .._given import as_path, readable
-from . import proxies
+from . import files, proxies, tls
 
 try:
     import yaml
@@ -132,7 +132,7 @@ def write(server: Server, authorization: str) -> str:
     if not server.validate_certs:
         cluster["insecure-skip-tls-verify"] = True
     elif server.ca_pem:
-        cluster["certificate-authority-data"] = _encoded(server.ca_pem)
+        cluster["certificate-authority-data"] = _encoded(tls.plain(server.ca_pem))
     if server.name:
         cluster["tls-server-name"] = server.name
     if server.proxy:
@@ -322,8 +322,8 @@ def _material(entry: Entry, key: str) -> str:
         return ""
     try:
         if inline:
-            return base64.b64decode(inline).decode()
-        return readable(Path(path)).read_text(encoding="utf-8-sig")
+            return files.pem_text(base64.b64decode(inline))
+        return files.pem_text(readable(Path(path)).read_bytes())
     except OSError as error:
         raise Wrong(f"the {key} {quoted(path)} cannot be read ({error.strerror})") from None
     except ValueError:

@@ -117,10 +117,10 @@ def unchecked() -> ssl.SSLContext:
     return made
 
 
-def by_file(file: str) -> ssl.SSLContext:
-    """Trusts the certificates of a file, which must be usable (files.usable_ca)."""
+def by_file(file: str, origin: str, service: str) -> ssl.SSLContext:
+    """Trusts the certificates of a PEM file. origin: where it is set, in words. Raises Refused."""
     made = empty()
-    made.load_verify_locations(file)
+    files.load_certificates(file, origin, service, made)
     return made
 
 
@@ -150,17 +150,23 @@ def certificates(pem: Any) -> frozenset[bytes]:
     return frozenset(found - {b""})
 
 
-def _certificates(pem: str) -> str:
-    """The certificates in a text without its comments, which may be in any language."""
+def plain(pem: str) -> str:
+    """The certificates in a text, without what is around them and before their lines. Go, and so Helm, overlooks a
+    certificate that does not start at the beginning of a line."""
     found = _CERTIFICATE.findall(pem)
+    return "".join(f"{line.strip()}\n" for text in found for line in text.splitlines())
+
+
+def _certificates(pem: str) -> str:
+    found = plain(pem)
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata="\n".join(found))
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=found)
     except (ssl.SSLError, ValueError):
         raise Refused(
             f"The CA certificates for the API server contain no valid PEM certificate. Check {named('ca_cert')}, or"
             " certificate-authority-data of the kubeconfig."
         ) from None
-    return "\n".join(found)
+    return found
 
 
 def _identify(made: ssl.SSLContext, certificate: str, key: str) -> None:

@@ -10,21 +10,46 @@ The description of the cluster's role says which they are, so there is nothing t
 from __future__ import annotations
 
 from dataclasses import replace
+from operator import attrgetter
 
 from .._gateways.google_iam import AccountKey
 from .._keys import NO_NOTE, Keys, Note, moment
 from .bindings import Change
 from .gke_bindings import users_to_remove
-from .marks import KEY_PART, NO_ROLE_NOTE, OTHERS_PART, RoleNote, hashed_account, role_note
+from .marks import (
+    CREDENTIALS_PART,
+    KEY_PART,
+    NO_ROLE_NOTE,
+    NOT_OURS,
+    OTHERS_PART,
+    RoleNote,
+    hashed_account,
+    role_note,
+)
 from .observed import MOST_KEYS, CastAccount, Current, key_state, own_roles, role_notes
 from .options import Desired
 
 
 def note_of(current: Current, wanted: Desired, email: str) -> RoleNote:
-    """What is noted about an account."""
-    notes = role_notes(current, wanted)
-    about = (note for note in notes if note.is_about(email))
-    return next((note for note in (*about, *(one.of_former(email) for one in notes)) if note.account), NO_ROLE_NOTE)
+    """What is noted about an account, in all roles that the cluster has or had."""
+    notes = _notes(current, wanted)
+    about = [note for note in notes if note.is_about(email)]
+    if not about:
+        return next((note for note in (one.of_former(email) for one in notes) if note.account), NO_ROLE_NOTE)
+    newest, begun = about[0], max(about, key=attrgetter("until"))
+    keys = frozenset(key for note in about for key in (note.key, *note.ours)) - {newest.key, ""}
+    return newest._replace(ours=keys, until=begun.until, others=begun.others)
+
+
+def _notes(current: Current, wanted: Desired) -> list[RoleNote]:
+    """Those about the credentials that CAST AI has come first: the note of a role that was not used for a while is
+    older."""
+    return sorted(role_notes(current, wanted), key=lambda note: not _is_current(note.credentials, current))
+
+
+def _is_current(credentials: str, current: Current) -> bool:
+    """Whether CAST AI has the noted credentials, whose ID may be shortened."""
+    return bool(credentials) and current.credentials_id.startswith(credentials)
 
 
 def note_to_keep(current: Current, wanted: Desired, role_id: str) -> RoleNote:
@@ -34,14 +59,27 @@ def note_to_keep(current: Current, wanted: Desired, role_id: str) -> RoleNote:
     """
     found = own_roles(current, wanted).get(role_id)
     own = role_note(found.description) if found else NO_ROLE_NOTE
-    note = next((note for note in (own, *role_notes(current, wanted)) if note.account), NO_ROLE_NOTE)
+    notes = _notes(current, wanted)
+    newer = notes[:1] if any(_is_current(one.credentials, current) for one in notes[:1]) else []
+    note = next((note for note in (*newer, own, *notes) if note.account), NO_ROLE_NOTE)
     email = current.account.email
-    if not (wanted.keyless and wanted.existing_account) or note.is_about(email):
+    if not (wanted.keyless and wanted.existing_account):
+        lost = bool(wanted.existing_account and current.gone) and not note.account
+        return _of_others(note._replace(account=hashed_account(email)), current) if lost else note
+    if has_other_credentials(current, wanted):
+        note = _of_others(note, current)
+    if note.is_about(email):
         return note
     former = former_of_users(current, wanted)
     keys = frozenset(key.id[:KEY_PART] for keys in former.values() for key in keys)
     known = note._replace(account=hashed_account(email), former=frozenset(map(hashed_account, former)))
     return known._replace(ours=keys, until=0, others=frozenset())
+
+
+def _of_others(note: RoleNote, current: Current) -> RoleNote:
+    """The note that the credentials which CAST AI has are not for a key of ours that exists."""
+    key = NOT_OURS if current.credentials_id else ""
+    return note._replace(key=key, credentials=current.credentials_id[:CREDENTIALS_PART])
 
 
 def former_of_users(current: Current, wanted: Desired) -> dict[str, tuple[AccountKey, ...]]:
@@ -60,12 +98,26 @@ def has_key(current: Current, wanted: Desired) -> bool:
     return _recorded(current, wanted) or any((*ours, *former_of_users(current, wanted).values()))
 
 
+def is_named(current: Current) -> bool:
+    """Whether CAST AI's record names the account. One that does not exist any more may have been replaced since."""
+    return bool(current.account.found) and current.client_account == current.account.email
+
+
+def has_other_credentials(current: Current, wanted: Desired) -> bool:
+    """Whether CAST AI has credentials that are neither recorded nor for the account without a key.
+
+    They are recorded before CAST AI's record names the account, as nothing else shows after that whether the
+    account has been handed over.
+    """
+    return bool(current.credentials_id) and not is_named(current) and not has_key(current, wanted)
+
+
 def _recorded(current: Current, wanted: Desired) -> bool:
     """Whether it is noted which key the credentials are for that CAST AI has."""
     own = [current.account] if not wanted.existing_account else []
     noted = [one.found.mark.credentials for one in (*own, *current.former_accounts) if one.found]
     noted += [note.credentials for note in role_notes(current, wanted)]
-    return any(one and current.credentials_id.startswith(one) for one in noted)
+    return any(_is_current(one, current) for one in noted)
 
 
 def unrecorded_keys(current: Current, wanted: Desired) -> list[str]:

@@ -19,7 +19,7 @@ from .._engine import UNKNOWN, Action, Made, Refused, Subject
 from .._gateways.google_iam import CustomRole
 from .._keys import Deletion, moment
 from .._owner import Removal, Shown, Step, asked
-from .._record import check_record, check_removable, recorded_as
+from .._record import check_record, check_removable, mismatch
 from .._variables import named
 from . import names
 from .actions import (
@@ -55,6 +55,8 @@ from .bindings import (
 from .existing import (
     former_of_users,
     has_key,
+    has_other_credentials,
+    is_named,
     keys_of,
     note_of,
     note_to_keep,
@@ -78,7 +80,16 @@ from .gke_bindings import (
     users_of,
     users_to_remove,
 )
-from .marks import NO_ROLE_NOTE, Mark, describe, marked_role, recorded_projects, role_description, role_note
+from .marks import (
+    NO_ROLE_NOTE,
+    NOT_OURS,
+    Mark,
+    describe,
+    marked_role,
+    recorded_projects,
+    role_description,
+    role_note,
+)
 from .observed import (
     CastAccount,
     Current,
@@ -140,11 +151,8 @@ def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
     if record:
         known = [record.facts.get(key) for key in ("projectId", "location", "clusterName")]
         if (record.provider, *known) != (PROVIDER, project, wanted.location, wanted.name):
-            theirs = recorded_as(record, PROVIDER, "GKE", f" of project {known[0]} in {known[1]}")
-            yield (
-                f"CAST AI's cluster {record.id} is {theirs}, not GKE cluster {wanted.name} of project {project} in"
-                f" {wanted.location}. Correct {named('cluster_id')} or {named('cluster_name')}."
-            )
+            ours = f"GKE cluster {wanted.name} of project {project} in {wanted.location}"
+            yield mismatch(record, ours, PROVIDER, "GKE", names.recorded_place)
     if not (wanted.present and wanted.prepare):
         return
     if current.cluster is None:
@@ -209,6 +217,8 @@ def _check_keys(current: Current, wanted: Desired) -> None:
 def _mark(current: Current, wanted: Desired) -> Mark:
     """What the account's description should say. The note and the text of others are kept."""
     held = current.account.found.mark if current.account.found else Mark()
+    if wanted.keyless and has_other_credentials(current, wanted):
+        held = replace(held, key=NOT_OURS, credentials=current.credentials_id)
     return replace(held, cluster_id=wanted.cluster_id, cluster=wanted.name)
 
 
@@ -436,7 +446,7 @@ def _plan_hand_over(current: Current, wanted: Desired) -> Iterator[Action]:
     keys = our_keys(current, wanted)
     if wanted.keyless:
         # CAST AI's record names the account even before the hand-over.
-        if current.client_account != email or not current.credentials_id or has_key(current, wanted):
+        if not is_named(current) or not current.credentials_id or has_key(current, wanted):
             yield HandOverAccount(
                 f"hand service account {email} without a key to CAST AI for cluster {wanted.cluster_id}",
                 target,
@@ -483,7 +493,8 @@ def _served(current: Current, wanted: Desired) -> bool:
     """
     noted = bool(note_of(current, wanted, current.account.email).account) and not wanted.shared
     # What CAST AI has may be a key of another account. With a shared role, a new key could not be noted.
-    unsure = not wanted.shared and bool(current.unshown or _others_with_role(current, wanted, names.SHARED_ROLE))
+    others = current.gone or current.unshown or _others_with_role(current, wanted, names.SHARED_ROLE)
+    unsure = not wanted.shared and bool(others)
     if noted or unsure or not wanted.existing_account:
         return False
     live = any(not (key.dead or key.due) for key in current.keys.keys)
@@ -834,6 +845,13 @@ def _warnings_about_others(current: Current, wanted: Desired) -> Iterator[str]:
             yield (
                 f"Service account {former.email}, which CAST AI had before, still has bindings of"
                 f" {' and of '.join(held)}. Remove them if nothing else needs them."
+            )
+        before = replace(current, account=former)
+        lent = [] if former.found else users_of(before, replace(wanted, existing_account=former.email))
+        if lent and not users_of_former(current, wanted, former):
+            yield (
+                f"{current.cast_account} may still impersonate service account {former.email}, because other clusters"
+                " may use that account, too."
             )
     known = [one.email for one in current.former_accounts]
     others = [one for one in _others_with_role(current, wanted) if one not in known]

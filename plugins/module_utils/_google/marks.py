@@ -30,6 +30,9 @@ _ROLE = re.compile(
     r"(?: until=(\d+)(?: not=([^)\s]+))?)?)?\)"
 )
 
+NOT_OURS = "unknown"
+"""Stands in a note for the key of credentials that CAST AI has, if nothing shows which key that is."""
+
 KEY_PART, CREDENTIALS_PART, OTHERS_PART = 12, 8, 4
 """How many characters a role's note has of the IDs of our keys, of the credentials, and of others' keys."""
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 
 from .._credentials import quoted
 from .._names import correct_cluster, short_id
@@ -174,3 +175,8 @@ def project_of(email: str) -> str:
 
 def member(email: str) -> str:
     return f"serviceAccount:{email}"
+
+
+def recorded_place(record: Mapping[str, str]) -> str:
+    """Where a GKE cluster is by CAST AI's record, in words."""
+    return f"of project {record.get('projectId', 'unknown')} in {record.get('location', 'unknown')}"

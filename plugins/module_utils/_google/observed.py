@@ -398,11 +398,14 @@ def _left_roles(current: Current, email: str) -> Iterator[str]:
 
 
 def _roles_of_others(current: Current, wanted: Desired) -> Iterator[str]:
-    """IDs of roles that may be the cluster's former one, bound to a former account: those of all service accounts,
-    unless our account has the role that is wanted."""
+    """IDs of roles that may be the cluster's former one, bound to a former account: those of all service accounts.
+
+    None while our account has the role that is wanted. A removal looks for all, as nothing may lead to them after it.
+    """
     own = wanted.role_ids if wanted.shared else own_roles(current, wanted)
     ids = wanted.role_ids if wanted.role_id or wanted.shared else _role_ids(wanted)
-    if {*bound_roles(current)}.intersection(own, ids) or (wanted.present and not current.credentials_id):
+    settled = {*bound_roles(current)}.intersection(own, ids) or not current.credentials_id
+    if wanted.present and settled:
         return
     prefix, start = names.role_name(current.project.project, ""), names.member("")
     bound = (one.role for one in triples(current.home.policy) if one.member.startswith(start))

@@ -65,7 +65,7 @@ def check(asked: Asked) -> Then:
     _check_tags(operation)
     for policy in (asked.text("PolicyArn"), asked.text("PermissionsBoundary")):
         asked.accounts.load_managed(asked.caller.account, policy) if policy else None
-    if operation.action == "iam:ListPolicies":
+    if operation.action == "iam:ListPolicies" and asked.text("Scope") != "Local":
         asked.accounts.load_managed(asked.caller.account)
     _check_visible(asked)
     rule = RULES.get(operation.action)

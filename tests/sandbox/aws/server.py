@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import json
 import os
 import random
@@ -25,6 +26,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import moto.core.responses as moto_responses
 import moto.iam.models as moto_iam
 import moto.sts.models as moto_sts
 from flask import Flask
@@ -88,6 +90,8 @@ os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"  # half a second of every reg
 moto_iam.random_alphanumeric = _marked  # type: ignore[attr-defined]
 moto_iam.IAMBackend.list_policy_versions = _newest_first(IAMBackend.list_policy_versions)  # type: ignore[method-assign]
 moto_sts.random_session_token = lambda: _marked(356)  # type: ignore[attr-defined]
+# moto looks at every method of a service's class at every request.
+moto_responses.method_names_from_class = functools.cache(moto_responses.method_names_from_class)
 
 
 class Aws:

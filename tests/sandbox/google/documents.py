@@ -17,6 +17,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -162,12 +163,16 @@ def service_of(host: str) -> str:
 
 def find(request: Request) -> tuple[Method, Mapping[str, str]] | None:
     """The call of a request, with the names in its path; None if no document describes it."""
-    path = unquote(request.path)
-    for document in documents(service_of(request.host)):
+    return _find(service_of(request.host), request.method, unquote(request.path))
+
+
+@functools.cache
+def _find(service: str, verb: str, path: str) -> tuple[Method, Mapping[str, str]] | None:
+    for document in documents(service):
         for method in document.methods:
-            found = method.path.fullmatch(path) if method.verb == request.method else None
+            found = method.path.fullmatch(path) if method.verb == verb else None
             if found:
-                return method, found.groupdict()
+                return method, MappingProxyType(found.groupdict())
     return None
 
 

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
+import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._engine import R
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways import (
     aws_session,
     azure_credentials,
+    files,
     google_credentials,
     helm,
     https,
@@ -30,6 +33,8 @@ from ansible_collections.castai.onboarding.plugins.module_utils._gateways import
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.azure import Azure
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai import CastAi
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.google import Google
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.kubeconfig import Server
+from tests.sandbox.pki import Authority
 
 READERS: dict[str, Callable[[str], Any]] = {
     "the API server's certificates": connection._read,
@@ -123,7 +128,10 @@ def test_what_is_not_read_may_be_a_pipe(pipe: str, monkeypatch: pytest.MonkeyPat
 
 
 BUNDLES: dict[str, tuple[Callable[[], Any], str]] = {
-    "AWS": (lambda: aws_session.Session({"region": "eu-central-1"}), "^REQUESTS_CA_BUNDLE is "),
+    "AWS": (
+        lambda: aws_session.Session({"region": "eu-central-1"}),
+        "^The environment variable REQUESTS_CA_BUNDLE is ",
+    ),
     "AWS's own": (
         lambda: aws_session.Session({"region": "eu-central-1", "aws_ca_bundle": os.environ["AWS_CA_BUNDLE"]}),
         r"^AWS_CA_BUNDLE, which is used for castai_aws_ca_bundle \(option aws_ca_bundle\), is ",
@@ -185,13 +193,84 @@ def test_a_pipe_is_refused(read: Callable[[str], Any], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("reader", "text", "expected"),
     [
-        ("the API server's certificates", "PEM", "PEM"),
         ("a Google key", json.dumps({"type": "service_account"}), {"type": "service_account"}),
         ("a kubeconfig", "a: b\r\n", {"a": "b"}),
-        ("a certificate of a kubeconfig", "PEM", "PEM"),
         ("a token of a kubeconfig", "token\r\n", "Bearer token"),
     ],
 )
 def test_a_byte_order_mark_is_left_out(reader: str, text: str, expected: Any, tmp_path: Path) -> None:
     (tmp_path / "file").write_text(text, encoding="utf-8-sig", newline="")
     assert READERS[reader](str(tmp_path / "file")) == expected
+
+
+TWO = [Authority(name).pem for name in ("one", "two")]
+CLIENT = Authority("clients").issue("me")
+MARK = "\ufeff".encode()
+
+SHAPES: dict[str, Callable[[str], bytes]] = {
+    "as it is": str.encode,
+    "a byte order mark": lambda pem: MARK + pem.encode(),
+    "Windows' line breaks": lambda pem: pem.replace("\n", "\r\n").encode(),
+    "both": lambda pem: MARK + pem.replace("\n", "\r\n").encode(),
+    "text before": lambda pem: f"Bag Attributes\n    friendlyName: x\n{pem}".encode(),
+    "a comment in another encoding": lambda pem: "# f\u00fcr\n".encode("latin-1") + pem.encode(),
+    "blanks at the ends of lines": lambda pem: pem.replace("\n", "  \n").encode(),
+    "no line break at the end": lambda pem: pem.strip().encode(),
+}
+OF_KUBERNETES: dict[str, Callable[[str], bytes]] = {
+    "joined by a Windows editor": lambda pem: pem.replace("-----BEGIN", "\ufeff-----BEGIN").encode(),
+    "indented": lambda pem: pem.replace("\n", "\n    ").encode(),
+}
+"""What only Kubernetes' certificates may be, as OpenSSL overlooks or refuses them."""
+
+
+@pytest.mark.parametrize("service", ["CAST AI", "AWS", "Google Cloud", "Azure"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_certificates_of_a_service_are_read_as_openssl_reads_them(shape: str, service: str, tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_bytes(SHAPES[shape]("".join(TWO)))
+    context = tls.by_file(str(tmp_path / "ca.pem"), "ORIGIN", service)
+    assert context.cert_store_stats()["x509"] == 2
+
+
+@pytest.mark.parametrize("inline", [True, False])
+@pytest.mark.parametrize("shape", {**SHAPES, **OF_KUBERNETES})
+def test_certificates_of_an_api_server_are_read_as_kubectl_does_and_helm_gets_them_plain(
+    shape: str, inline: bool, tmp_path: Path
+) -> None:
+    """Go overlooks a certificate that does not begin a line."""
+    content = {**SHAPES, **OF_KUBERNETES}[shape]("".join(TWO))
+    (tmp_path / "ca.pem").write_bytes(content)
+    entry = {"k-data": base64.b64encode(content).decode()} if inline else {"k": str(tmp_path / "ca.pem")}
+    found = [kubeconfig._material(entry, "k"), *([] if inline else [connection._read(entry["k"])])]
+    for ca_pem in found:
+        context = tls.context("https://k", ca_pem, validate_certs=True)
+        assert context.cert_store_stats()["x509"] == 2
+        written = json.loads(kubeconfig.write(Server("https://k", ca_pem), ""))["clusters"][0]["cluster"]
+        assert base64.b64decode(written["certificate-authority-data"]).decode() == "".join(TWO)
+
+
+@pytest.mark.parametrize("inline", [True, False])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_client_certificate_is_read_as_kubectl_does(shape: str, inline: bool, tmp_path: Path) -> None:
+    entry = {}
+    for key, pem in (("certificate", CLIENT.certificate), ("key", CLIENT.key)):
+        content = SHAPES[shape](pem)
+        (tmp_path / key).write_bytes(content)
+        entry |= {f"{key}-data": base64.b64encode(content).decode()} if inline else {key: str(tmp_path / key)}
+    pair = [kubeconfig._material(entry, key) for key in ("certificate", "key")]
+    assert "\ufeff" not in "".join(pair)
+    tls.context("https://k", TWO[0], True, "", *pair)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x30\x82", "-----BEGIN CERTIFICATE-----".encode("utf-16")])
+def test_what_is_not_pem_is_a_sentence(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_bytes(content)
+    path = str(tmp_path / "ca.pem")
+    with pytest.raises(
+        Refused, match=r"which cannot be read \(it is not PEM\)\. Set it to a file with the API server's"
+    ):
+        connection._read(path)
+    with pytest.raises(kubeconfig.Wrong, match=rf"^the k '{path}' is not PEM$"):
+        kubeconfig._material({"k": path}, "k")
+    with pytest.raises(Refused, match="contains no valid PEM certificate"):
+        files.load_certificates(path, "ORIGIN", "AWS", ssl.create_default_context())

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils import _keys
-from ansible_collections.castai.onboarding.plugins.module_utils._azure import actions
+from ansible_collections.castai.onboarding.plugins.module_utils._azure import actions, observed
 from ansible_collections.castai.onboarding.plugins.module_utils._azure.aks_app import SUBJECT
 from ansible_collections.castai.onboarding.plugins.module_utils._azure.observed import Systems
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import Result, reconcile, until
@@ -245,7 +245,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         made.clock.ahead += seconds
 
     monkeypatch.setattr("time.sleep", slept)
-    for waiting in (actions, _keys, azure_resources):
+    for waiting in (actions, observed, _keys, azure_resources):
         monkeypatch.setattr(waiting, "until", partial(until, sleep=slept, clock=made.clock))
     return made
 

@@ -744,7 +744,7 @@ USELESS: dict[str, tuple[Current, dict[str, str], str]] = {
     "the id of another provider's cluster": (
         replace(BY_ROLE, record=replace(RECORD, provider="gke", facts={"clusterName": "web"})),
         {},
-        f"CAST AI's cluster {ID} is web of another provider, not EKS cluster prod of account",
+        f"CAST AI's cluster {ID} is web of provider gke, not EKS cluster prod of account",
     ),
 }
 

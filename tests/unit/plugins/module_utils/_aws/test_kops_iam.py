@@ -365,7 +365,7 @@ def test_the_record_of_another_cluster_is_refused(world: World) -> None:
     with pytest.raises(
         Refused,
         match=(
-            f"is kOps cluster {PROD}, not kOps cluster {SHOP}. Correct"
+            rf"is kOps cluster {PROD} of state store \S+ in \S+, not kOps cluster {SHOP}. Correct"
             r" castai_cluster_id \(option cluster_id\) or"
         ),
     ):

@@ -155,6 +155,24 @@ def test_what_an_app_had_before_terraforms_identity_was_taken_over_is_removed(wo
     assert world.comparable()[1:4] == before[1:4]
 
 
+@pytest.mark.parametrize("state", ["present", "absent"])
+def test_what_was_assigned_of_terraforms_role_is_found_without_its_description(world: World, state: str) -> None:
+    """With another identity, which has another role, only the assignments show that the role was this cluster's."""
+    leave(world, "terraform")
+    app = world.run(adopt=True).view["castai_principal_id"]
+    world.cloud.do("remove_app", client_id=world.apps[0]["appId"])
+    app = world.run(adopt=True).view["castai_principal_id"]
+    role = world.cloud.azure.store.definitions[next(iter(world.state["role_definitions"]))]
+    role.said["description"] = "by hand"
+    assert (role.said["roleName"], world.scopes(app)) == (TERRAFORM_ROLE, SCOPES)
+    done = world.run(identity="managed_identity", state=state)
+    assert world.scopes(app) == set()
+    assert world.run(identity="managed_identity", state=state).actions == ()
+    if state == "absent":
+        kept = f"role {TERRAFORM_ROLE}: nothing in its description shows that it belongs to this cluster"
+        assert kept in done.view["kept"]
+
+
 def test_an_app_of_terraforms_name_of_another_subscription_is_not_ours(world: World) -> None:
     other = world.cloud.do("add_app", name="CAST AI shop-shop")
     done = world.run()

@@ -15,6 +15,7 @@ import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils._azure import permissions
 from ansible_collections.castai.onboarding.plugins.module_utils._azure.permissions import (
+    ADMIN,
     APP,
     CONNECT,
     GRANTS,
@@ -30,12 +31,16 @@ from ansible_collections.castai.onboarding.plugins.module_utils._azure.permissio
     granted,
     needed,
 )
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import Failure
-from ansible_collections.castai.onboarding.plugins.module_utils._gateways.azure import ARM_CALLS, CALLS
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters import aks
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.connection import reach
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.facts import Named
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import Failure, Refused
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.azure import ARM_CALLS, CALLS, Azure
+from tests.sandbox.pki import Authority
 from tests.support.policies import FOLDER, azure_role
 from tests.tree import ROOT
 from tests.unit.sandbox.aks_subscription import World, world
-from tests.unit.sandbox.azure_client import SCOPE
+from tests.unit.sandbox.azure_client import SCOPE, cluster
 
 __all__ = ["world"]
 
@@ -134,6 +139,39 @@ def test_without_a_permission_exactly_what_is_named_beside_it_fails(world: World
         needs = grant.permission in needed(ONBOARD, (way,)) and "listCluster" not in grant.permission
         assert bool(said) == needs, (grant.permission, said)
         assert not needs or grant.permission in said
+
+
+@pytest.mark.parametrize("admin", [False, True])
+def test_without_a_permission_exactly_connecting_fails_that_needs_it(world: World, admin: bool) -> None:
+    every = {grant.permission for grant in GRANTS}
+    needs = needed(CONNECT, (ADMIN,) if admin else ())
+    if admin:  # the admin's certificate replaces the user's
+        needs = {one: grant for one, grant in needs.items() if "UserCredential" not in one}
+    assert len(needs) == 2
+    authority = Authority("AKS")
+    client = authority.issue("masterclient")
+    own = {"client_certificate": client.certificate, "client_key": client.key}
+    shop = cluster("shop", ca_pem=authority.pem, **own)
+    for permission in every:
+        world.cloud.reset()
+        world.cloud.azure.add_cluster(shop)
+        azure = world.cloud.gateway(**world.cloud.operator_with(*every - {permission}), admin=admin)
+        said = fails(partial(connect, azure))
+        assert (permission in said) == bool(said) == (permission in needs), (permission, said)
+
+
+def connect(azure: Azure) -> None:
+    class Systems:
+        def cloud(self) -> Azure:
+            return azure
+
+        def cluster(self) -> Any:
+            raise AssertionError
+
+    found = aks.read(Systems(), Named("aks", "shop", {}))
+    if found.problems:
+        raise Refused(" ".join(found.problems))
+    reach({}, found.api_server)
 
 
 @WAYS

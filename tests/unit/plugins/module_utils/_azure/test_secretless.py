@@ -151,6 +151,23 @@ def test_after_a_change_of_identity_the_former_has_no_rights(world: World) -> No
     assert world.run(**MANAGED).actions == ()
 
 
+def test_a_managed_identity_that_was_moved_goes_on_as_one_of_the_users_own(world: World) -> None:
+    principal = world.run(**MANAGED).view["castai_principal_id"]
+    store = world.cloud.azure.store
+    (own,) = [key for key, one in store.identities.items() if one.principal == principal]
+    moved = store.identities.pop(own)
+    moved.id = f"{world.cloud.do('add_group', name='images')}/{moved.id.partition('/resourceGroups/shop/')[2]}"
+    store.identities[moved.id.lower()] = moved
+    options = {**MANAGED, "existing_identity_id": moved.id}
+    assert [one for one in sentences(world.run(**options)) if "hand" not in one] == []
+    world.check_access()
+    assert world.run(**options).actions == ()
+    assert len(world.identities) == 1
+    kept = world.run(**options, state="absent").view["kept"]
+    assert any(one.startswith("managed identity shop-castai-identity: it was set with") for one in kept)
+    assert world.scopes(principal) == set()
+
+
 @WAYS
 def test_a_cluster_that_is_not_registered_yet_can_be_planned(world: World, way: Any) -> None:
     planned = world.run(check=True, cluster_id=UNKNOWN, **way)

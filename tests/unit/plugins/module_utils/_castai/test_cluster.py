@@ -339,6 +339,15 @@ REFUSALS: dict[str, tuple[Current, dict[str, Any], str]] = {
             " cluster_id) or castai_cluster_name (option cluster_name)."
         ),
     ),
+    "id of a provider's that nobody connects": (
+        replace(CONNECTED, record=replace(ELSEWHERE[0], provider="openshift", facts={"clusterName": "web"})),
+        {"cluster_id": ID},
+        (
+            "CAST AI's cluster other account is web of provider openshift, not EKS cluster shop of account 111122223333"
+            " in eu-central-1. Correct castai_cluster_id (option cluster_id) or castai_cluster_name (option"
+            " cluster_name)."
+        ),
+    ),
     "of another organization": (
         CONNECTED,
         {"organization_id": "another-org"},

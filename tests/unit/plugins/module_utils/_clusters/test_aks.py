@@ -152,7 +152,7 @@ def test_what_castai_and_the_agent_are_told(world: World, monkeypatch: pytest.Mo
         "AKS_LOCATION": "westeurope",
         "AKS_NODE_RESOURCE_GROUP": "MC_shop_shop_westeurope",
     }
-    assert "MC_shop_shop_westeurope" in aks.describe_location(facts.registration)
+    assert "MC_shop_shop_westeurope" in aks.AKS.describe_location(facts.registration)
 
 
 def test_a_record_of_another_case_is_the_clusters_own(world: World) -> None:

@@ -156,7 +156,7 @@ def test_what_castai_and_the_agent_are_told() -> None:
         "GKE_LOCATION": "europe-west3-a",
         "GKE_CLUSTER_NAME": "shop",
     }
-    assert gke.describe_location(facts.registration) == "of project shop-prod in europe-west3-a"
+    assert gke.GKE.describe_location(facts.registration) == "of project shop-prod in europe-west3-a"
     assert gke.region_of("europe-west3") == "europe-west3"
 
 

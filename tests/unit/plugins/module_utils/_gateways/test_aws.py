@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import base64
 import functools
+import hashlib
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import botocore
 import botocore.endpoint
+import botocore.tokens
 import pytest
 from botocore.credentials import AssumeRoleCredentialFetcher, RefreshableCredentials
 from botocore.loaders import JSONFileLoader
@@ -363,7 +367,7 @@ def test_blank_variables_are_not_there(world: World, monkeypatch: pytest.MonkeyP
 def test_a_blank_bundle_does_not_turn_the_check_off(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_CA_BUNDLE", "")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", " ")
-    with pytest.raises(CallFailed, match="certificate verify failed"):
+    with pytest.raises(CallFailed, match=r"certificate verify failed.*\. Set castai_aws_ca_bundle \(option aws_ca"):
         connect().caller_arn()
 
 
@@ -479,6 +483,13 @@ def printing(folder: Path, code: str) -> str:
     return f"credential_process = {sys.executable} -S {folder / 'program.py'} --password CANARY-argument"
 
 
+def logged_in(folder: Path, login: Any) -> str:
+    """A profile whose login is in botocore's cache."""
+    name = hashlib.sha1(b"corp").hexdigest()
+    (folder / f"{name}.json").write_text(login if isinstance(login, str) else json.dumps(login), encoding="utf-8")
+    return "sso_session = corp\nsso_account_id = 111122223333\nsso_role_name = Admin"
+
+
 SOURCES: dict[str, tuple[Callable[[Path], str], str]] = {
     "not there": (
         lambda _folder: "credential_process = /no/such/program --key CANARY-argument",
@@ -514,6 +525,18 @@ SOURCES: dict[str, tuple[Callable[[Path], str], str]] = {
         ),
         "AWS profile work needs a code from an MFA device (mfa_serial), but this run cannot ask for one.",
     ),
+    "a login that there never was": (
+        lambda _folder: "sso_session = corp\nsso_account_id = 111122223333\nsso_role_name = Admin",
+        "does not exist. Log in with aws sso login --profile work as the user that runs Ansible.",
+    ),
+    "a login that has ended": (
+        lambda folder: logged_in(folder, {"accessToken": "CANARY", "expiresAt": "2020-01-01T00:00:00Z"}),
+        "Token has expired and refresh failed. Log in with aws sso login --profile work",
+    ),
+    "a login that is not whole": (
+        lambda folder: logged_in(folder, "{"),
+        "of profile work: its login cannot be read. Log in with aws sso login --profile work",
+    ),
     "MFA further down": (
         lambda _folder: (
             "role_arn = arn:aws:iam::1:role/r\nsource_profile = mid\n[profile mid]\n"
@@ -534,8 +557,13 @@ def test_credentials_that_cannot_be_had_are_told_with_profile_and_program(
     world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, source: str, by_option: bool
 ) -> None:
     entry, sentence = SOURCES[source]
+    for provider in (botocore.credentials.SSOProvider, botocore.tokens.SSOTokenProvider):
+        monkeypatch.setattr(provider, "_SSO_TOKEN_CACHE_DIR", str(tmp_path))
+    session = "[sso-session corp]\nsso_region = eu-central-1\nsso_start_url = https://corp.awsapps.com/start\n"
     config = tmp_path / "config"
-    config.write_text(f"[default]\nregion = eu-central-1\n[profile work]\n{entry(tmp_path)}\n", encoding="utf-8")
+    config.write_text(
+        f"{session}[default]\nregion = eu-central-1\n[profile work]\n{entry(tmp_path)}\n", encoding="utf-8"
+    )
     (tmp_path / "keys").write_text("[default]\naws_access_key_id = A\naws_secret_access_key = CANARY-s\n", "utf-8")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "keys"))
@@ -549,6 +577,46 @@ def test_credentials_that_cannot_be_had_are_told_with_profile_and_program(
     assert sentence in said
     assert "CANARY" not in said
     assert said.isprintable()
+
+
+def test_a_metadata_service_that_does_not_answer_at_once_is_asked_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many tasks ask it at the same time."""
+    role = {
+        "Code": "Success",
+        "AccessKeyId": "AKIAIOSFODNN7EXAMPLE",
+        "SecretAccessKey": "secret",
+        "Token": "token",
+        "Expiration": "2100-01-01T00:00:00Z",
+    }
+    answers = [(500, b""), (200, b"onboarding"), (503, b""), (200, json.dumps(role).encode())]
+
+    class Metadata(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            self._answer(200, b"token")
+
+        def do_GET(self) -> None:
+            self._answer(*answers.pop(0))
+
+        def _answer(self, status: int, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_arguments: Any) -> None:
+            pass
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_EC2_METADATA_DISABLED"):
+        monkeypatch.delenv(name, raising=False)
+    with HTTPServer(("127.0.0.1", 0), Metadata) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", f"http://127.0.0.1:{server.server_port}/")
+        found = connect()._session.get_credentials()
+        server.shutdown()
+    assert found.access_key == "AKIAIOSFODNN7EXAMPLE"
+    assert answers == []
 
 
 def test_a_web_identity_token_file_that_is_not_there_is_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import datetime
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl
@@ -223,6 +223,24 @@ def test_a_certificate_signs_the_log_in(cloud: Cloud, tmp_path: Path) -> None:
     (sent,) = log_ins(cloud)
     claims = json.loads(base64.urlsafe_b64decode(sent["client_assertion"].split(".")[1] + "=="))
     assert (claims["iss"], claims["aud"]) == (CLIENT, f"https://{LOGIN}/{TENANT}/oauth2/v2.0/token")
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda pem: b"\xef\xbb\xbf" + pem,
+        lambda pem: b"Bag Attributes: f\xfcr\n" + pem,
+        lambda pem: pem.replace(b"\n", b"\r\n"),
+        lambda pem: pem.replace(b"-----BEGIN", b"\xef\xbb\xbf-----BEGIN"),
+    ],
+)
+def test_a_certificate_is_read_as_openssl_reads_it(
+    cloud: Cloud, tmp_path: Path, around: Callable[[bytes], bytes]
+) -> None:
+    path = Path(certificate(tmp_path))
+    path.write_bytes(around(path.read_bytes()))
+    azure = bare(cloud, client_id=CLIENT, tenant=TENANT, x509_certificate_path=str(path))
+    assert azure.list_clusters(SUBSCRIPTION) == ()
 
 
 def test_a_certificate_with_a_password(cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

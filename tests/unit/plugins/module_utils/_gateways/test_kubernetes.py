@@ -493,7 +493,7 @@ def test_the_key_of_a_kubeconfig_is_the_users_alone_and_gone_once_it_is_read(
         ({"client-key": "/no/such"}, "/no/such"),
         ({}, "has only one"),
         ({"client-key-data": encoded(Authority("x").key_pem)}, "cannot be used"),
-        ({"client-key-data": encoded("CANARY")}, "cannot be used"),
+        ({"client-key-data": encoded("CANARY")}, "not PEM in base64"),
         ({"client-key-data": encoded(LOCKED)}, "without a password"),
     ],
 )

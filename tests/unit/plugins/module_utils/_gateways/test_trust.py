@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways import tls
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws import Aws
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai import CastAi
@@ -63,14 +63,14 @@ def test_clouds_share_the_systems_certificates_and_read_a_users_once_a_session(
 ) -> None:
     for _call in range(2):
         wire.script.play(reply(200, LIST))
-        assert Http("", "google_ca_cert").ask("GET", wire.url, "ask", {}).body == LIST
+        assert Http("", "google_ca_cert", "Google Cloud").ask("GET", wire.url, "ask", {}).body == LIST
     assert len(loads) == 2, "the system's and requests' own"
     loads.clear()
     own = tmp_path / "ca.pem"
     own.write_bytes(wire.ca_file.read_bytes())
     for _call in range(2):
         wire.script.play(reply(200, LIST))
-        assert Http(str(own), "google_ca_cert").ask("GET", wire.url, "ask", {}).body == LIST
+        assert Http(str(own), "google_ca_cert", "Google Cloud").ask("GET", wire.url, "ask", {}).body == LIST
     assert [str(own) in one for one in loads] == [True] * 2
 
 
@@ -90,7 +90,7 @@ def aws(wire: Wire, **options: Any) -> Callable[[], Any]:
 
 
 def cloud(wire: Wire, ca_file: str) -> Callable[[], Any]:
-    http = Http(ca_file, "google_ca_cert")
+    http = Http(ca_file, "google_ca_cert", "Google Cloud")
     return lambda: http.ask("GET", wire.url, "ask", {})
 
 
@@ -131,3 +131,33 @@ def test_no_connection_changes_a_context_that_threads_share(
             ended.result()
     assert len(wire.script.received) == 3
     assert changes == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "origin"),
+    [
+        ("AWS_CA_BUNDLE", "ca_bundle of the AWS profile"),
+        ("REQUESTS_CA_BUNDLE", "The environment variable REQUESTS_CA_BUNDLE"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [(None, " is '.*', which is not a file"), ("no PEM", " is '.*', which contains no valid PEM certificate")],
+)
+def test_what_aws_is_told_to_trust_is_checked_before_any_call(
+    wire: Wire,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    variable: str,
+    origin: str,
+    content: str | None,
+    problem: str,
+) -> None:
+    bundle = tmp_path / "bundle.pem"
+    if content:
+        bundle.write_text(content)
+    monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
+    monkeypatch.setenv(variable, str(bundle))
+    with pytest.raises(Refused, match=f"^{origin}{problem}"):
+        aws(wire)
+    assert wire.script.received == []

@@ -308,6 +308,18 @@ def test_cast_ai_goes_on_impersonating_the_users_own_account_for_another_cluster
     assert world.run(**keyless).actions == ()
 
 
+def test_what_cast_ai_may_impersonate_for_another_cluster_is_told(world: World) -> None:
+    keyless = {"identity": "impersonation", "existing_service_account": OWN}
+    world.another_cluster("till")
+    for name in ("shop", "till"):
+        world.run(cluster_name=name, **keyless)
+    before = of_cast_ai(world, OWN)
+    for check in (True, False):
+        done = world.run(check=check)
+        assert any(f"may still impersonate service account {OWN}" in one for one in done.view["warnings"])
+    assert of_cast_ai(world, OWN) == before
+
+
 # With what other clusters have
 
 
@@ -324,6 +336,18 @@ def test_the_role_that_clusters_share_stays_bound_to_the_users_account(world: Wo
     kept = world.run(state="absent", **shared).view["kept"]
     assert f"binding of role castai.gkeAccess to {OWN} on project {PROJECT}: other clusters may need it" in kept
     assert (role, f"serviceAccount:{OWN}", "") in world.bindings
+
+
+def test_with_a_shared_role_an_account_that_is_impersonated_again_is_handed_over_again(world: World) -> None:
+    """CAST AI's record names it as long as no other account is impersonated, whatever key CAST AI was given."""
+    world.run(role_scope="project", identity="impersonation")
+    world.run(role_scope="project", existing_service_account=OWN)
+    key = world.given_key
+    assert key in world.key_ids(OWN)
+    world.run(role_scope="project", identity="impersonation")
+    assert world.given == {}
+    world.check_access()
+    assert world.run(role_scope="project", identity="impersonation").actions == ()
 
 
 def test_with_a_shared_role_the_key_of_another_account_is_created_once(world: World) -> None:
@@ -446,6 +470,41 @@ def test_removal_with_another_account_and_role_finds_our_key(world: World) -> No
     world.run(existing_service_account=OWN, role_id="acme.castai")
     world.run(existing_service_account=other, role_id="acme.other", state="absent")
     assert world.key_ids(OWN) == [key_id for _email, key_id in world.kept]
+
+
+@pytest.mark.parametrize("renewed", [False, True])
+def test_a_role_that_is_used_again_says_no_more_about_keys_than_the_one_in_between(world: World, renewed: bool) -> None:
+    """CAST AI's key is the one that the role in between notes, although the other's note is about the same account."""
+    first, between = ({"existing_service_account": OWN, "role_id": f"acme.{one}"} for one in ("castai", "between"))
+    world.run(**first)
+    world.run(**between)
+    assert len(world.key_ids(OWN)) == 2
+    if renewed:
+        world.cloud.do("set_key", key_id=world.given_key, ends=3600.0, validAfterTime="2026-01-01T00:00:00Z")
+        world.run(**between)
+    key = world.given_key
+    world.run(**first)
+    assert world.given_key == key
+    assert world.run(**first).actions == ()
+    world.run(**first, state="absent")
+    assert world.key_ids(OWN) == [key_id for _email, key_id in world.kept]
+
+
+@pytest.mark.parametrize("call", ["create_key", "hand_over"])
+def test_a_key_of_a_run_that_ended_is_found_by_the_note_of_another_role(world: World, call: str) -> None:
+    first, between = ({"existing_service_account": OWN, "role_id": f"acme.{one}"} for one in ("castai", "between"))
+    world.run(**first)
+    world.run(**between)
+    world.cloud.do("set_key", key_id=world.given_key, ends=3600.0, validAfterTime="2026-01-01T00:00:00Z")
+    if call == "create_key":
+        ended(world, call, **between)
+    else:
+        assert world.run_until(2, **between)
+    assert len(world.key_ids(OWN)) == 3
+    world.run(**first)
+    assert world.run(**first).actions == ()
+    world.check_access()
+    assert sorted(world.key_ids(OWN)) == sorted([world.given_key, *(key_id for _email, key_id in world.kept)])
 
 
 def test_our_account_loses_its_binding_in_a_project_that_is_taken_off_the_list_at_once(world: World) -> None:

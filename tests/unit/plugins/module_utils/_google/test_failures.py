@@ -193,6 +193,14 @@ def deleted_and_made_anew(world: World) -> None:
     world.cloud.do("add_account", project=PROJECT, account_id=ACCOUNT_ID)
 
 
+def nodes_deleted_and_made_anew(world: World) -> None:
+    foreign_binding(world)
+    pools(FOREIGN)(world)
+    world.run()
+    world.cloud.do("delete_account", email=FOREIGN)
+    foreign_binding(world)
+
+
 def disabled(world: World) -> None:
     world.run()
     url = f"https://iam.googleapis.com/v1/projects/{PROJECT}/serviceAccounts/{ACCOUNT}:disable"
@@ -246,6 +254,12 @@ def removed(world: World) -> None:
 
 def keyless(world: World, enabled: bool) -> None:
     world.api.control("keyless", on=enabled)
+
+
+def nothing_handed_over(world: World) -> None:
+    record = world.castai.get_cluster(world.cluster_id)
+    assert record
+    assert (record.credentials_id, world.castai.given) == ("", {})
 
 
 def members_of_account(world: World) -> set[str]:
@@ -408,7 +422,9 @@ FAILURES = (
             f"G16 day {day}",
             role_deleted(day),
             ours=False,
-            holds=lambda world: (f"{world.role}.2", MEMBER, "") in world.bindings,
+            holds=lambda world: (
+                (f"{world.role}.2", MEMBER, "") in world.bindings and world.run().view["role"] == f"{world.role}.2"
+            ),
         )
         for day in (8, 36)
     ),
@@ -447,7 +463,7 @@ FAILURES = (
         lambda world: keyless(world, False),
         options=KEYLESS,
         said=("gke_onboard_identity (option identity) to key",),
-        gone=lambda world: keyless(world, True),
+        gone=each(nothing_handed_over, lambda world: keyless(world, True)),
         ours=False,
         holds=lambda world: world.key_ids() == [],
     ),
@@ -493,6 +509,16 @@ FAILURES = (
         deleted_and_made_anew,
         options={"adopt": True},
         holds=lambda world: not any(one[1].startswith("deleted:") for one in world.bindings),
+    ),
+    Failure(
+        "G26 of the nodes",
+        nodes_deleted_and_made_anew,
+        shown=("bind roles/iam.serviceAccountUser with a condition",),
+        ours=False,
+        holds=lambda world: (
+            [world.account(FOREIGN)["uniqueId"] in text for *_who, text in world.bindings if text]  # type: ignore[index]
+            == [True]
+        ),
     ),
     Failure("G27", disabled, shown=(f"enable service account {ACCOUNT}, which is disabled",)),
     Failure("G28", sister_first, ours=False, holds=second_name),
@@ -542,6 +568,7 @@ FAILURES = (
         slow_grants(5000),
         said=("credentials", "was deleted again"),
         gone=SEEN,
+        least=420,
         seconds=480,
     ),
     Failure(

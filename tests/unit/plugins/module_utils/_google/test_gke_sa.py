@@ -308,7 +308,7 @@ def test_the_cluster_must_be_that_of_the_record(world: World) -> None:
     with pytest.raises(Refused, match=rf"cluster {sister} is GKE cluster shop of project {PROJECT} in \S+, not GKE"):
         world.run(cluster_id=sister)
     eks = world.castai.register_cluster("web", {"eks": {"accountId": "1" * 12, "region": "x", "clusterName": "web"}})
-    with pytest.raises(Refused, match=f"cluster {eks.id} is web of another provider, not GKE cluster shop of project"):
+    with pytest.raises(Refused, match=f"cluster {eks.id} is web of provider eks, not GKE cluster shop of project"):
         world.run(cluster_id=eks.id)
 
 

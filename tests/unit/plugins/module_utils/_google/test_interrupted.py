@@ -51,6 +51,19 @@ def void(_value: object) -> None:
     pass
 
 
+def known_to_nobody(world: World) -> None:
+    """A key that CAST AI has, of an account that nothing connects with the cluster."""
+    email = world.cloud.do("add_account", project=PROJECT, account_id="someone", roles=["roles/editor"])
+    world.castai.hand_over(world.cluster_id, {"credentials": world.cloud.do("add_key", email=email)})
+
+
+def deleted(world: World) -> None:
+    """Our account, with the key that CAST AI had."""
+    world.run()
+    world.cloud.do("delete_account", email=ACCOUNT)
+    world.castai.given = {}
+
+
 def services_off(world: World) -> None:
     world.cloud.do("set_services", project=PROJECT, off=["iam.googleapis.com", "compute.googleapis.com"])
 
@@ -143,6 +156,20 @@ STORIES: Mapping[str, tuple[Callable[[World], None], Options]] = {
     "a key that expires": (due, {}),
     "from a key to none": (onboarded(), KEYLESS),
     "from none to a key": (onboarded(**KEYLESS), {}),
+    "from a key that nothing records to none": (known_to_nobody, KEYLESS),
+    "from a key that nothing records to an account of ours that was prepared": (
+        lambda world: (onboarded(hand_over=False)(world), known_to_nobody(world)),
+        KEYLESS,
+    ),
+    "from a key that nothing records to none, with the user's own account": (
+        lambda world: (own_account(world), known_to_nobody(world)),
+        {**ON_OWN, **KEYLESS},
+    ),
+    "from a key whose account somebody deleted to none": (deleted, KEYLESS),
+    "from a key whose account somebody deleted to the user's own account": (
+        lambda world: (deleted(world), own_account(world)),
+        ON_OWN,
+    ),
     "removal": (onboarded(), ABSENT),
     "removal without a key": (onboarded(**KEYLESS), {**KEYLESS, **ABSENT}),
     "removal of roles with an ID of the user's own": (onboarded(**ROLE_ID), {**ROLE_ID, **ABSENT}),
@@ -168,7 +195,7 @@ def end(world: World) -> Any:
         text = text.replace(found, name)
     users = [key_id in world.key_ids(email) for email, key_id in world.kept]
     every = [key_id for email in (OWN, OTHER, ACCOUNT) for key_id in world.key_ids(email)]
-    return text, world.given_key in every, users
+    return text, world.castai.given.get(world.cluster_id, "")[:2], world.given_key in every, users
 
 
 def comparable(project: Mapping[str, Any]) -> Any:

@@ -299,6 +299,20 @@ def test_removal_finds_the_roles_of_options_that_are_not_set_any_more(
         assert [name for name, role in state["roles"].items() if not role["deleted"]] == []
 
 
+def test_removal_finds_a_former_role_that_others_have_while_ours_has_another(world: World) -> None:
+    """It is not left to the next removal."""
+    world.run(role_id="acme.castai", extra_projects=[ELSEWHERE])
+    other = world.cloud.do("add_account", project=PROJECT, account_id="other")
+    role = f"projects/{PROJECT}/roles/acme.castai"
+    world.cloud.do("grant", project=PROJECT, role=role, member=f"serviceAccount:{other}")
+    options = {"role_scope": "project", "extra_projects": [ELSEWHERE], "adopt": True}
+    world.run(**options)
+    done = world.run(**options, state="absent")
+    assert f"role acme.castai of project {PROJECT}: it is also bound to others" in done.view["kept"]
+    assert world.cloud.google.state()[ELSEWHERE]["roles"][role.replace(PROJECT, ELSEWHERE)]["deleted"]
+    assert world.run(**options, state="absent").actions == ()
+
+
 def test_a_role_and_a_project_that_are_both_not_set_any_more_lose_their_bindings(world: World) -> None:
     settled(world, role_id="acme.castai", extra_projects=[ELSEWHERE])
     assert {one[1] for one in settled(world)} == {world.role, USER}
