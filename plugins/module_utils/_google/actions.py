@@ -166,6 +166,10 @@ class CreateAccount(OnAccount):
             unless_done(
                 lambda: google.create_account(self.project, account_id, self.display_name, self.description), created
             )
+        except Conflict:
+            # A run that ended may just have created it.
+            when_visible(lambda: google.get_account(self.project, self.email), True)
+            raise
         except Rejected as refusal:
             advice = f"Or ask them to create an account, and set {EXISTING_ACCOUNT} to it."
             raise forbidden(refusal, "disableServiceAccountCreation", advice) from refusal

@@ -104,12 +104,15 @@ def is_named(current: Current) -> bool:
 
 
 def has_other_credentials(current: Current, wanted: Desired) -> bool:
-    """Whether CAST AI has credentials that are neither recorded nor for the account without a key.
+    """Whether CAST AI has credentials that are neither for the account without a key nor recorded where the account is.
 
     They are recorded before CAST AI's record names the account, as nothing else shows after that whether the
-    account has been handed over.
+    account has been handed over. What shows it on other accounts may not be found any more.
     """
-    return bool(current.credentials_id) and not is_named(current) and not has_key(current, wanted)
+    found = None if wanted.existing_account else current.account.found
+    noted = [found.mark.credentials if found else "", *(note.credentials for note in role_notes(current, wanted))]
+    recorded = any(_is_current(one, current) for one in noted)
+    return bool(current.credentials_id) and not is_named(current) and not recorded
 
 
 def _recorded(current: Current, wanted: Desired) -> bool:

@@ -237,9 +237,9 @@ def bindings_to_remove(current: Current, wanted: Desired) -> dict[str, Change]:
     for email, policy in current.account_policies.items():
         using = uses(policy, member) if email not in kept else ()
         found[email] = Change((), (*using, *current.left_by_deleted(policy)))
+    staying = subnets_that_stay(current, wanted)
     for subnet, policy in current.subnets.items():
-        ours = not stays or (wanted.network == SUBNETS and not theirs)
-        held = [one for one in held_by(policy, member) if one.role == names.NETWORK_USER and ours]
+        held = [one for one in held_by(policy, member) if one.role == names.NETWORK_USER and subnet not in staying]
         found[subnet] = Change((), (*held, *current.left_by_deleted(policy)))
     return {where: change for where, change in found.items() if change}
 
@@ -249,6 +249,14 @@ def nodes_that_stay(current: Current, wanted: Desired) -> list[str]:
     if not wanted.existing_account or (wanted.form == ON_ACCOUNTS and not used_by_others(current, wanted)):
         return []
     return [email for email, policy in current.account_policies.items() if uses(policy, current.account.member)]
+
+
+def subnets_that_stay(current: Current, wanted: Desired) -> list[str]:
+    """The subnets that an existing account may go on to use, for the same reason."""
+    if not wanted.existing_account or (wanted.network == SUBNETS and not used_by_others(current, wanted)):
+        return []
+    held = {subnet: held_by(policy, current.account.member) for subnet, policy in current.subnets.items()}
+    return [subnet for subnet, some in held.items() if any(one.role == names.NETWORK_USER for one in some)]
 
 
 def projects_elsewhere(current: Current) -> dict[str, ProjectState]:

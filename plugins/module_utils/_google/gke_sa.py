@@ -47,6 +47,7 @@ from .bindings import (
     ON_ACCOUNTS,
     PROJECT,
     Change,
+    Policy,
     Triple,
     held_by,
     size_problem,
@@ -74,6 +75,7 @@ from .gke_bindings import (
     projects_elsewhere,
     role_id_of,
     shared_of_existing,
+    subnets_that_stay,
     unasked_accounts,
     used_by_others,
     users_change,
@@ -97,6 +99,7 @@ from .observed import (
     ProjectState,
     bound_roles,
     connect,
+    had_own_account,
     home_of,
     members_of,
     observe,
@@ -110,6 +113,8 @@ BLOCKED_DAYS = 37
 
 POOLS = ("castpool", "castpool-arm")
 """Node pools that CAST AI creates."""
+
+MAY_BE_OTHERS = "it may have existed before onboarding, or other clusters may need it"
 
 SERVICE_ACCOUNT_USER = named("service_account_user", ROLE)
 
@@ -493,8 +498,8 @@ def _served(current: Current, wanted: Desired) -> bool:
     """
     noted = bool(note_of(current, wanted, current.account.email).account) and not wanted.shared
     # What CAST AI has may be a key of another account. With a shared role, a new key could not be noted.
-    others = current.gone or current.unshown or _others_with_role(current, wanted, names.SHARED_ROLE)
-    unsure = not wanted.shared and bool(others)
+    others = current.unshown or _others_with_role(current, wanted, names.SHARED_ROLE)
+    unsure = not wanted.shared and bool(others or had_own_account(current, wanted))
     if noted or unsure or not wanted.existing_account:
         return False
     live = any(not (key.dead or key.due) for key in current.keys.keys)
@@ -686,7 +691,10 @@ def _binding_kept(current: Current, wanted: Desired) -> Iterator[Removal]:
         yield Removal(thing, None, "it may have existed before onboarding")
     for email in nodes_that_stay(current, wanted):
         thing = f"binding of {names.ACCOUNT_USER} to {current.account.email} on service account {email}"
-        yield Removal(thing, None, "it may have existed before onboarding, or other clusters may need it")
+        yield Removal(thing, None, MAY_BE_OTHERS)
+    for where in subnets_that_stay(current, wanted):
+        thing = f"binding of {names.NETWORK_USER} to {current.account.email} on {_resource(where)}"
+        yield Removal(thing, None, MAY_BE_OTHERS)
     if current.unlisted:
         thing = f"bindings on service accounts of project {project} that no node pool uses"
         yield Removal(thing, None, "finding them needs iam.serviceAccounts.list")
@@ -869,11 +877,20 @@ def _warnings_about_others(current: Current, wanted: Desired) -> Iterator[str]:
 
 def _held_by_former(current: Current, wanted: Desired, former: CastAccount) -> Iterator[str]:
     """The bindings that one of the user's accounts may have because CAST AI had it, in words."""
-    own = {names.ACCOUNT_USER, *(names.role_name(current.project.project, one) for one in own_roles(current, wanted))}
-    for where, policy in {current.project.project: current.home.policy, **current.account_policies}.items():
-        held = [one for one in held_by(policy, former.member) if one.role in own]
-        if held:
-            yield f"{_roles(held)} on {_resource(where)}"
+    others = {project: state.policy for project, state in {**current.extra, **current.former}.items() if state}
+    role_ids = own_roles(current, wanted)
+    for project, policy in {current.project.project: current.home.policy, **others}.items():
+        yield from _held_on(project, policy, former, *(names.role_name(project, one) for one in role_ids))
+    for where, policy in current.account_policies.items():
+        yield from _held_on(where, policy, former)
+    for where, policy in current.subnets.items():
+        yield from _held_on(where, policy, former, names.NETWORK_USER)
+
+
+def _held_on(where: str, policy: Policy, former: CastAccount, *roles: str) -> Iterator[str]:
+    held = [one for one in held_by(policy, former.member) if one.role in (names.ACCOUNT_USER, *roles)]
+    if held:
+        yield f"{_roles(held)} on {_resource(where)}"
 
 
 def _binding_warnings(current: Current, wanted: Desired) -> Iterator[str]:

@@ -413,6 +413,12 @@ def _roles_of_others(current: Current, wanted: Desired) -> Iterator[str]:
     yield from (one for one in found if one not in current.home.roles)
 
 
+def had_own_account(current: Current, wanted: Desired) -> bool:
+    """Whether the project's policy still names a deleted account with one of our addresses."""
+    own = map(names.member, _own_candidates(current, wanted))
+    return bool(current.gone) or any(held_by_deleted(current.home.policy, member) for member in own)
+
+
 def _gone(current: Current, wanted: Desired, own: Iterable[str]) -> frozenset[str]:
     """Deleted accounts with our addresses that a role of this cluster is still bound to."""
     role_ids = {*wanted.former_role_ids, *own_roles(current, wanted)} - {names.SHARED_ROLE}

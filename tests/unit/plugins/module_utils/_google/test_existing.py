@@ -450,6 +450,31 @@ def test_a_live_key_of_the_users_is_not_taken_for_cast_ais_if_it_may_have_one_of
     assert world.run(existing_service_account=OWN).actions == ()
 
 
+@pytest.mark.parametrize("scope", ["cluster", "project"])
+@pytest.mark.parametrize("parts", [True, False])
+def test_a_live_key_of_the_users_is_not_taken_for_cast_ais_after_our_account_was_deleted(
+    world: World, parts: bool, scope: str
+) -> None:
+    world.run(role_scope=scope)
+    world.cloud.do("delete_account", email=ACCOUNT)
+    if parts:
+        world.run(existing_service_account=OWN, hand_over=False)
+        world.run(existing_service_account=OWN, prepare=False)
+    else:
+        world.run(existing_service_account=OWN)
+    assert world.given_key in world.key_ids(OWN)
+    assert world.run(existing_service_account=OWN).actions == ()
+
+
+def test_in_parts_the_users_account_is_impersonated_although_ours_is_not_found_any_more(world: World) -> None:
+    """Only a role that is not wanted any more leads to ours."""
+    world.run(role_id="acme.castai")
+    world.google.patch_account(PROJECT, ACCOUNT, {"description": "edited by hand"})
+    in_parts(world, existing_service_account=OWN, identity="impersonation")
+    assert world.given == {}
+    world.check_access()
+
+
 # Several options at once
 
 

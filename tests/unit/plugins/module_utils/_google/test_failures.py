@@ -281,6 +281,10 @@ def unseen(seconds: float = 20, forbidden: bool | None = None, grants: float = 0
 SEEN = unseen(0)
 
 
+def account_created(world: World) -> None:
+    assert world.run_until(1)
+
+
 def slow_grants(seconds: float) -> Before:
     """Grants made from now on take effect after this many seconds."""
 
@@ -364,6 +368,7 @@ FAILURES = (
         refused=True,
         seconds=5,
     ),
+    Failure("G7 404 of a run that ended", each(unseen(60), account_created), gone=SEEN),
     Failure("G8", unseen(60, None, 0, "accounts"), gone=SEEN),
     Failure(
         "G8 forever",

@@ -366,6 +366,33 @@ def test_the_subnets_of_a_shared_vpc_are_bound_where_asked_and_taken_back(world:
     assert (subnets[0], NETWORK_USER, "user:eve@example.com", "") in bound(world, "user:eve@example.com")
 
 
+def test_what_a_former_account_of_the_users_may_use_in_other_projects_is_told(world: World) -> None:
+    subnets = on_a_shared_vpc(world)
+    own = world.cloud.do("add_account", project=PROJECT, account_id="own")
+    options = {"shared_vpc_role": "subnets", "extra_projects": [ELSEWHERE]}
+    world.run(**options, existing_service_account=own)
+    warned = " ".join(world.run(**options).view["warnings"])
+    assert f"Service account {own}, which CAST AI had before" in warned
+    role = world.role.rpartition("/")[2]
+    for held in (f"{role} on project {ELSEWHERE}", *(f"{NETWORK_USER} on subnet {one}" for one in ("a", "b"))):
+        assert held in warned
+    assert subnets == [one[0] for one in sorted(bound(world, f"serviceAccount:{own}")) if "/subnetworks/" in one[0]]
+
+
+def test_removal_names_the_subnets_that_the_users_account_may_go_on_to_use(world: World) -> None:
+    on_a_shared_vpc(world)
+    own = world.cloud.do("add_account", project=PROJECT, account_id="own")
+    world.run(existing_service_account=own, shared_vpc_role="subnets")
+    kept = world.run(existing_service_account=own, state="absent").view["kept"]
+    named = f"binding of {NETWORK_USER} to {own} on subnet"
+    assert sorted(one.partition(" of project")[0] for one in kept if NETWORK_USER in one) == [
+        f"{named} a",
+        f"{named} b",
+    ]
+    world.run(existing_service_account=own, shared_vpc_role="subnets", state="absent")
+    assert [one for one in bound(world, f"serviceAccount:{own}") if "/subnetworks/" in one[0]] == []
+
+
 def test_a_network_of_the_clusters_own_project_needs_no_role_on_subnets(world: World) -> None:
     assert {one[0] for one in settled(world, shared_vpc_role="subnets")} == {PROJECT}
 
