@@ -165,7 +165,7 @@ def _unasked(current: Current, wanted: Desired, email: str) -> bool:
 def _on_subnets(current: Current, wanted: Desired) -> dict[str, Change]:
     member, want = current.account.member, wanted.network == SUBNETS
     found = {}
-    for subnet, policy in current.subnets.items():
+    for subnet, policy in current.subnets.items() if wanted.network else ():
         held, left = held_by(policy, member), current.left_by_deleted(policy)
         own = [one for one in held if (one.role, one.condition) == (names.NETWORK_USER, None)]
         found[subnet] = difference(held, [Triple(names.NETWORK_USER, member)] if want else [], (*own, *left))

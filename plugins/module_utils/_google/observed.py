@@ -496,8 +496,10 @@ def _former_projects(current: Current, wanted: Desired) -> set[str]:
 
 
 def _subnets(current: Current, wanted: Desired) -> tuple[str, ...]:
-    """The cluster's subnets in other projects. None unless the user decided about them, or removes the identity."""
-    if current.cluster is None or not (wanted.network or not wanted.present):
+    """The cluster's subnets in other projects. None unless the user decided about them, or an account of this
+    collection may go."""
+    asked = wanted.network or not wanted.present or wanted.existing_account
+    if current.cluster is None or not asked:
         return ()
     own = {current.project.project, current.project.number}
     return tuple(one for one in current.cluster.subnets if one.split("/")[1] not in own)

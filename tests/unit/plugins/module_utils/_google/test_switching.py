@@ -17,7 +17,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._google.bindings
 from ansible_collections.castai.onboarding.plugins.module_utils._google.permissions import granted
 from tests.sandbox.google.other_ways import leave
 from tests.unit.sandbox.aws_account import sentences
-from tests.unit.sandbox.gke_project import MEMBER, NODE_ACCOUNT, SHOP, USER, World, world
+from tests.unit.sandbox.gke_project import ACCOUNT, MEMBER, NODE_ACCOUNT, SHOP, USER, World, world
 from tests.unit.sandbox.google_client import LOCATION, PROJECT
 from tests.unit.sandbox.google_client import SHARED as ELSEWHERE
 
@@ -377,6 +377,19 @@ def test_what_a_former_account_of_the_users_may_use_in_other_projects_is_told(wo
     for held in (f"{role} on project {ELSEWHERE}", *(f"{NETWORK_USER} on subnet {one}" for one in ("a", "b"))):
         assert held in warned
     assert subnets == [one[0] for one in sorted(bound(world, f"serviceAccount:{own}")) if "/subnetworks/" in one[0]]
+
+
+def test_our_account_loses_its_role_on_subnets_before_the_users_own_replaces_it(world: World) -> None:
+    """Also if the option is not set any more, in which case a binding of the user's own account stays."""
+    subnets = on_a_shared_vpc(world)
+    own = world.cloud.do("add_account", project=PROJECT, account_id="own")
+    theirs = [{"role": NETWORK_USER, "members": [f"serviceAccount:{own}"]}]
+    world.google.set_subnet_policy(subnets[0], {"bindings": theirs})
+    world.run(shared_vpc_role="subnets")
+    world.run(existing_service_account=own)
+    assert bound(world, ACCOUNT) == set()
+    assert world.cloud.google.state()[ELSEWHERE]["subnets"][subnets[0]]["bindings"] == theirs
+    assert world.run(existing_service_account=own).actions == ()
 
 
 def test_removal_names_the_subnets_that_the_users_account_may_go_on_to_use(world: World) -> None:
