@@ -20,6 +20,8 @@ AFRESH := $(if $(FRESH),--fresh)
 export PATH := $(BIN):$(PATH)
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/build/collections
 export ANSIBLE_HOME := $(CURDIR)/build/ansible
+# Where it is set, as in many container images, each of hundreds of processes would compile every library again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test bench check-az unit world molecule gates lint setup collection programs clean

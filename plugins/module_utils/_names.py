@@ -78,8 +78,8 @@ def _correct_secret() -> str:
 
 
 def correct_cluster() -> str:
-    """What to do about a wrong cluster name."""
-    return f"Correct {named('cluster_name')}."
+    """What to do about a cluster name that its provider does not allow, and so may be of another provider."""
+    return f"Correct {named('cluster_name')} or {named('provider')}."
 
 
 def cluster_id_problem(cluster_id: str) -> str:

@@ -274,7 +274,7 @@ def right_name(name: str, known: Collection[str]) -> str | None:
         return name.lower()
     if not prefix:
         # Few names are compared, as a host may have hundreds of variables of its own.
-        alike = [one for one in known if name[:1] in one[:2]]
+        alike = [one for one in known if name[:1] in one[:2] and abs(len(one) - len(name)) <= 2]
         return next(iter(get_close_matches(name, alike, 1, _CLOSE_AS_A_WHOLE)), None)
     rest = name[len(prefix) :]
     if prefix in (*OURS, "components_") and f"castai_{rest}" in known:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import secrets
@@ -237,6 +238,7 @@ def main() -> None:
     """
     folder, binaries, specs = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
     processes.record(folder, os.getpid())
+    gc.set_threshold(50_000, 20, 100)  # as in tests/conftest.py
     try:
         world = Supervisor(folder, binaries, [ClusterSpec(**spec) for spec in specs])
         _write(folder / READY, json.dumps(world.address()))

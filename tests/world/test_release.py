@@ -131,7 +131,7 @@ def test_install_upgrade_downgrade_uninstall(releaser: Releaser) -> None:
     ]
     assert releaser.replicas() == 3
     assert releaser.bring(values=MORE, chart_version="0.153.2")["actions"] == [
-        "upgrade Helm release castai-agent from chart castai-agent 0.161.1 to castai-agent 0.153.2"
+        "downgrade Helm release castai-agent from chart castai-agent 0.161.1 to castai-agent 0.153.2"
     ]
     assert releaser.bring(state="absent")["release"] is None
     kubernetes = releaser.world.kubernetes("prod")

@@ -21,7 +21,7 @@ def named_cluster_problem(eks: EksCluster | None, name: str, region: str, accoun
         # Nobody can find the cluster with credentials of another account, so that is the problem to report.
         return (account_problem(account_id, caller) if caller else "") or (
             f"EKS has no cluster {name} in {region} of {_account(caller)}."
-            f" Check {named('cluster_name')}, {named('region')} and the credentials."
+            f" Check {named('cluster_name')}, {named('provider')}, {named('region')} and the credentials."
         )
     if eks.connector:
         return unusable_problem(eks)

@@ -42,10 +42,10 @@ def absent_problem(name: str, subscription: str, group: str, node_group: str, ot
     groups = sorted(one.group for one in others if same(one.name, name))
     elsewhere = f" There is a cluster of this name in resource group {' and '.join(groups)}." if groups else ""
     place = f" of subscription {subscription}" if group else ""
-    hidden = "" if group else f" Azure lists only clusters that the identity that runs this may read: grant it {READ}."
+    hidden = "" if group else f" Azure only lists clusters that this identity may read: grant it {READ}."
     return (
         f"AKS has no cluster {name} in {where}{place}{nodes}.{elsewhere} Check {named('cluster_name')},"
-        f" {named('resource_group')} and {named('subscription_id')}.{hidden}"
+        f" {named('provider')}, {named('resource_group')} and {named('subscription_id')}.{hidden}"
     )
 
 

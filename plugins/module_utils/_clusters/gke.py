@@ -61,7 +61,7 @@ def facts(found: GkeCluster | None, wanted: Named, google: Google, elsewhere: st
     if found is None:
         problem = (
             f"GKE has no cluster {wanted.name} in {location} of project {google.project}{source}.{elsewhere} Check"
-            f" {named('cluster_name')}, {named('location')} and {named('project')}."
+            f" {named('cluster_name')}, {named('provider')}, {named('location')} and {named('project')}."
         )
         where = f"of project {google.project} in {location}"
         return ClusterFacts(KEY, wanted.name, title, where, {}, exists=False, problems=(problem,))

@@ -100,7 +100,8 @@ def wrong_kops_cluster(found: KopsCluster, account_id: str, checked: bool = True
     if not found.instances:
         yield (
             f"EC2 has no running instance with tag KubernetesCluster={found.name} in {found.region} of the account that"
-            f" these AWS credentials are for. Check {named('cluster_name')}, {named('region')} and the credentials."
+            f" these AWS credentials are for. Check {named('cluster_name')}, {named('provider')}, {named('region')} and"
+            " the credentials."
         )
         return
     yield from filter(None, [account_problem(account_id, found.account_id)])

@@ -365,7 +365,7 @@ def _credentials(session: Any, options: Mapping[str, Any]) -> Any:
     except (botocore.exceptions.BotoCoreError, *_SOURCE_ERRORS) as error:
         said, advice = _said(error), ""
         if entry.get("sso_session") or entry.get("sso_start_url"):
-            # botocore does not catch the errors of a cached login that is not whole.
+            # botocore does not catch the errors of a cached login that is incomplete.
             said = "its login cannot be read" if isinstance(error, LookupError) else said
             advice = f" Log in with aws sso login --profile {profile} as the user that runs Ansible."
         raise CallFailed(f"Could not use the AWS credentials{_source(profile, entry)}: {said}.{advice}") from None
@@ -608,7 +608,7 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, botocore.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
         advice = (
             f" Set {named('aws_ca_bundle')} to a file with the CA certificates of whoever signed it, such as a proxy"
-            " that ends TLS."
+            " that terminates TLS."
         )
     if isinstance(error, botocore.exceptions.ProfileNotFound):
         advice = f" Check {named('profile')} or, if it is not set, the environment variable AWS_PROFILE."

@@ -106,12 +106,12 @@ _ADVICE = (
         ),
     ),
     (
-        "invalid ownership metadata",
-        "Objects of the same name already exist. Delete them, or, for an install, set {adopt} to take them over.",
+        r'namespaces "[^"]*" already exists|Namespace "[^"]*" in namespace "" exists and cannot be imported',
+        "The chart creates the namespace itself. Set createNamespace: false in {values}.",
     ),
     (
-        r'namespaces "[^"]*" already exists',
-        "The chart creates the namespace itself. Set createNamespace: false in {values}.",
+        "invalid ownership metadata",
+        "Objects of the same name already exist. Delete them, or, for an install, set {adopt} to take them over.",
     ),
     (
         "(pre|post)-(install|upgrade).*(timed out waiting|context deadline exceeded|DeadlineExceeded)",
@@ -482,6 +482,13 @@ def _keep(file: Path, folder: Path) -> None:
 def same_version(one: str, other: str) -> bool:
     """Whether two chart versions are the same; Helm accepts them with and without a leading v."""
     return one.lstrip("v") == other.lstrip("v")
+
+
+def older_version(one: str, other: str) -> bool:
+    """Whether the first chart version certainly is the older one. Pre-releases are not told apart."""
+    numbers = [re.match(r"v?(\d{1,9})\.(\d{1,9})\.(\d{1,9})", version) for version in (one, other)]
+    first, second = (tuple(map(int, found.groups())) if found else () for found in numbers)
+    return bool(first and second) and first < second
 
 
 def driver_problem(environment: Mapping[str, str]) -> str:

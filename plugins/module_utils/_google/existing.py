@@ -99,7 +99,7 @@ def has_key(current: Current, wanted: Desired) -> bool:
 
 
 def is_named(current: Current) -> bool:
-    """Whether CAST AI's record names the account. One that does not exist any more may have been replaced since."""
+    """Whether CAST AI's record names the account. One that no longer exists may have been replaced since."""
     return bool(current.account.found) and current.client_account == current.account.email
 
 

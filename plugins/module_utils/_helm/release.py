@@ -17,7 +17,7 @@ from typing import Any
 
 from .._clusters.connection import namespace_refusal
 from .._engine import Action, CallFailed, Made, Refused, Report, Subject
-from .._gateways.helm import Facts, same_version
+from .._gateways.helm import Facts, older_version, same_version
 from .._variables import named, role_of, switch_of
 from . import record
 from .actions import (
@@ -243,6 +243,7 @@ def _upgrade(current: Current, wanted: Desired, basis: Revision, number: int, fi
     if contents.owns_namespace(wanted.namespace):
         yield from _keep_namespace(current, wanted, number)
     changes = [f"from chart {contents.chart} {contents.version} to {_chart_title(current.chart)}"]
+    verb = "downgrade" if older_version(current.chart.version, contents.version) else "upgrade"
     if _same_chart(current.chart, contents):
         changes = []
     if paths:
@@ -250,7 +251,7 @@ def _upgrade(current: Current, wanted: Desired, basis: Revision, number: int, fi
     if not changes:
         changes = ["again, because its last change failed"]
     yield Upgrade(
-        " ".join([f"upgrade {wanted.title}", *changes]) + _TAKING_OVER * bool(current.owner),
+        " ".join([f"{verb} {wanted.title}", *changes]) + _TAKING_OVER * bool(current.owner),
         _target(wanted),
         _summary(basis, paths),
         {

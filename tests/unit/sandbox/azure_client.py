@@ -36,11 +36,6 @@ CLUSTER = f"{GROUP_ID}/providers/Microsoft.ContainerService/managedClusters/shop
 __all__ = ["OPERATOR", "OPERATOR_ID", "SUBSCRIPTION", "TENANT", "Azures", "cluster"]
 
 
-def pem(kind: str) -> str:
-    """What looks like PEM to who only passes it on."""
-    return f"-----BEGIN {kind}-----\n{kind}\n-----END {kind}-----\n"
-
-
 def cluster(name: str, group: str = GROUP, mode: str = "kubernetes", **other: Any) -> Cluster:
     """mode: what decides in it: kubernetes, azure, or none without Entra."""
     return Cluster(
@@ -53,13 +48,13 @@ def cluster(name: str, group: str = GROUP, mode: str = "kubernetes", **other: An
             "ip_family": "ipv4",
             "version": "1.36",
             "endpoint": "https://127.0.0.1:6443",
-            "ca_pem": pem("CERTIFICATE"),
+            "ca_pem": "-----BEGIN CERTIFICATE-----\n",
             "admin_kubeconfig": Path("unused"),
             "created_by": "",
             "address": f"{name}-dns-01234567.hcp.{LOCATION}.azmk8s.io",
             "resource_group": group,
-            "client_certificate": pem("CERTIFICATE"),
-            "client_key": pem("PRIVATE KEY"),
+            "client_certificate": "-----BEGIN CERTIFICATE-----\n",
+            "client_key": "-----BEGIN PRIVATE KEY-----\n",
             "client_token": "TOKEN",
             **other,
         }

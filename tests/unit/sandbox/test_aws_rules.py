@@ -229,6 +229,8 @@ def test_aws_s_own_policies_are_there(aws: Aws) -> None:
     iam.attach_role_policy(RoleName="r", PolicyArn="arn:aws:iam::aws:policy/AmazonEC2ReadOnlyAccess")
     assert code(iam.attach_role_policy, RoleName="r", PolicyArn="arn:aws:iam::aws:policy/None") == "NoSuchEntity"
     assert list(aws.state()[HOME]["iam"]["policies"]) == []
+    assert iam.list_policies(Scope="Local")["Policies"] == []
+    assert len(aws._accounts.iam(HOME).managed_policies) < 10  # making all of them takes a fifth of a second
     pages = iam.get_paginator("list_policies").paginate(Scope="AWS", PaginationConfig={"PageSize": 1000})
     assert sum(len(page["Policies"]) for page in pages) > 1500
     reader = session(aws, *aws.add_user(HOME, "reader", None))

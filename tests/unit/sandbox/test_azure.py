@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from .azure_client import ARM, CLUSTER, GROUP_ID, NODES_ID, OPERATOR, OPERATOR_ID, SCOPE, TENANT, Azures, cluster, pem
+from .azure_client import ARM, CLUSTER, GROUP_ID, NODES_ID, OPERATOR, OPERATOR_ID, SCOPE, TENANT, Azures, cluster
 
 SCOPE_OF_ARM = f"{ARM}/.default"
 
@@ -160,7 +160,7 @@ def test_without_entra_a_certificate_comes_with_the_kubeconfig(azures: Azures) -
     azures.azure.add_cluster(cluster("shop", mode="none"))
     value = azures.arm("POST", f"{CLUSTER}/listClusterUserCredential?format=exec", version="2026-02-01")[1]
     text = base64.b64decode(value["kubeconfigs"][0]["value"]).decode()
-    assert base64.b64encode(pem("CERTIFICATE").encode()).decode() in text
+    assert base64.b64encode(b"-----BEGIN CERTIFICATE-----\n").decode() in text
     assert "kubelogin" not in text
 
 

@@ -150,5 +150,5 @@ def test_a_problem_of_a_cluster_name_shows_it_and_says_what_to_correct(problem: 
 def test_a_long_cluster_name_is_told_its_limit() -> None:
     assert names.eks_cluster_problem("a" * 101) == (
         f"EKS cluster name {'a' * 101!r} has 101 characters, but EKS allows at most 100. Correct castai_cluster_name"
-        " (option cluster_name)."
+        " (option cluster_name) or castai_provider (option provider)."
     )

@@ -273,7 +273,8 @@ REFUSALS: dict[str, tuple[Current, dict[str, Any], str]] = {
         {},
         (
             "EKS has no cluster shop in eu-central-1 of account 111122223333, which the AWS credentials belong to."
-            " Check castai_cluster_name (option cluster_name), castai_region (option region) and the credentials."
+            " Check castai_cluster_name (option cluster_name), castai_provider (option provider), castai_region"
+            " (option region) and the credentials."
         ),
     ),
     "credentials of another account": (

@@ -100,7 +100,7 @@ CASES = {
     "name": Case(
         (
             "EKS cluster name 'sh op' may only contain letters, digits, '-' and '_', and must start with a letter or"
-            " digit. Correct castai_cluster_name (option cluster_name)."
+            " digit. Correct castai_cluster_name (option cluster_name) or castai_provider (option provider)."
         ),
         {"cluster_name": "sh op"},
         {"facts": None},
@@ -169,7 +169,8 @@ CASES = {
     "AWS credentials": Case("No AWS credentials were found.", {}, {"facts": Problem("No AWS credentials were found.")}),
     "no such EKS cluster": Case(
         "EKS has no cluster shop in eu-central-1 of account 111122223333, which the AWS credentials belong to."
-        " Check castai_cluster_name (option cluster_name), castai_region (option region) and the credentials.",
+        " Check castai_cluster_name (option cluster_name), castai_provider (option provider), castai_region"
+        " (option region) and the credentials.",
         {},
         {"facts": eks_facts(None)},
     ),

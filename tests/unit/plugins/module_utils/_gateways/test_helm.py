@@ -322,6 +322,19 @@ def test_a_broken_list_of_repositories_stops_only_who_needs_it(
             ),
         ),
         (
+            (
+                'Error: Unable to continue with install: Namespace "n" in namespace "" exists and cannot be imported'
+                ' into the current release: invalid ownership metadata; missing key "app.kubernetes.io/managed-by"'
+            ),
+            CallFailed,
+            (
+                'Helm said: Unable to continue with install: Namespace "n" in namespace "" exists and cannot be'
+                " imported into the current release: invalid ownership metadata; missing key"
+                ' "app.kubernetes.io/managed-by". The chart creates the namespace itself. Set createNamespace: false in'
+                " values."
+            ),
+        ),
+        (
             "Error: UPGRADE FAILED: pre-upgrade hooks failed: 1 error occurred: * timed out waiting for the condition",
             CallFailed,
             (

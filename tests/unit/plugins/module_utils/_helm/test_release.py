@@ -361,6 +361,22 @@ def test_patience_with_a_helm_that_may_live(age: float, killed: bool, patience: 
     assert (only.unfinished, only.patience) == (pending, patience)
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "verb"),
+    [
+        ("0.9.0", "0.10.0", "upgrade"),
+        ("0.10.0", "0.9.0", "downgrade"),
+        ("1.0.0", "v0.10.0", "downgrade"),
+        ("1.0.0-rc.1", "1.0.0", "upgrade"),
+        ("latest", "0.1.0", "upgrade"),
+    ],
+)
+def test_an_older_chart_is_called_a_downgrade(before: str, after: str, verb: str) -> None:
+    state = current(revision(1, "deployed", version=before), chart=Facts("agent", after))
+    (step,) = planned(state, wanted())
+    assert step.sentence == f"{verb} Helm release agent from chart agent {before} to agent {after}"
+
+
 def test_no_secret_value_is_in_sentence_or_diff() -> None:
     old, new = {"apiKey": "CANARY-old", "replicas": 1}, {"apiKey": "CANARY-new", "replicas": 2}
     (step,) = planned(current(revision(1, "deployed", old)), wanted(values=new))
