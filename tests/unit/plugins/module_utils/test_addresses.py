@@ -79,9 +79,9 @@ def test_addresses_without_credentials(url: str) -> None:
         ({"endpoint_url": WITH[0]}, "Credentials go into castai_aws_access_key (option access_key) and"),
         (
             {"name": "castai-agent", "chart_ref": "a", "chart_repo_url": WITH[0]},
-            "as agent_chart_ref (option chart_ref)",
+            "set agent_chart_ref (option chart_ref) to NAME/CHART",
         ),
-        ({"name": "castai-kvisor", "chart_ref": WITH[0]}, "helm registry login HOST for a registry"),
+        ({"name": "castai-kvisor", "chart_ref": WITH[0]}, "For a registry: helm registry login HOST."),
     ],
 )
 def test_the_way_to_give_credentials_is_told(params: dict[str, Any], advice: str) -> None:

@@ -707,7 +707,7 @@ def test_a_policy_that_is_no_longer_listed_keeps_the_nodes_role_and_removal_says
     world.run("API", node_policies=MORE_FOR_NODES[:1])
     world.run("API")
     (kept,) = world.run("API", state="absent").view["kept"]
-    assert "by eks_onboard_node_policies (option node_policies). Add it there again, or detach it" in kept
+    assert "because eks_onboard_node_policies (option node_policies) listed it. List it again, or detach it" in kept
     world.run("API", state="absent", node_policies=MORE_FOR_NODES[:1])
     assert world.cloud.state() == before
 
