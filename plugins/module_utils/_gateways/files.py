@@ -29,6 +29,11 @@ def check(paths: Mapping[str, str]) -> None:
             raise Refused(f"{origin} is {quoted(path)}, which is a pipe or device. Set it to a file.")
 
 
+def check_variables(*names: str) -> None:
+    """The same for the paths in environment variables."""
+    check({f"The environment variable {name}": os.environ.get(name, "").strip() for name in names})
+
+
 def pem_text(content: bytes) -> str:
     """The text of PEM. What is around its blocks may have any encoding. Go, and so Helm, overlooks a block behind a
     byte order mark, which files that were joined have in the middle too. Raises ValueError if there is no block."""
@@ -36,11 +41,6 @@ def pem_text(content: bytes) -> str:
     if "-----BEGIN " not in text:
         raise ValueError("it is not PEM")
     return text
-
-
-def check_variables(*names: str) -> None:
-    """The same for the paths in environment variables."""
-    check({f"The environment variable {name}": os.environ.get(name, "").strip() for name in names})
 
 
 def origin(path: str | None, option: str, *variables: str) -> str:
