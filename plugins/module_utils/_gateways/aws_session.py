@@ -135,14 +135,13 @@ def call(purpose: str, absent: bool = False, first: frozenset[str] = WROTE_FIRST
     def wrap(method: F) -> F:
         @functools.wraps(method)
         def run(self: Session, *args: Any) -> Any:
-            kind = str(args[0]).capitalize() if args else ""
             try:
                 return method(self, *args)
-            except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+            except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError, *_odd()) as error:
                 code = error_code(error)
                 if absent and code in NOT_FOUND:
                     return None
-                done = purpose.format(*args, Kind=kind)
+                done = purpose.format(*args, Kind=str(args[0]).capitalize() if args else "")
                 sentence = f"Could not {done}: {reason_of(error)}"
                 if code in first:
                     raise Conflict(sentence) from error
@@ -150,8 +149,6 @@ def call(purpose: str, absent: bool = False, first: frozenset[str] = WROTE_FIRST
                 _what, call, operation = done.partition(" (")
                 within = f"{call}{operation}: {reason_of(error)}"
                 raise CallFailed(sentence, within, _unsure(error)) from error
-            except _odd() as error:
-                raise CallFailed(f"Could not {purpose.format(*args, Kind=kind)}: {_ODD}", unsure=True) from error
 
         return run  # type: ignore[return-value]
 
@@ -161,6 +158,11 @@ def call(purpose: str, absent: bool = False, first: frozenset[str] = WROTE_FIRST
 def _odd() -> tuple[type[Exception], ...]:
     """What botocore and the methods raise for an answer that AWS does not give: it is parsed without being checked."""
     return (botocore.parsers.ResponseParserError, LookupError, TypeError, AttributeError, ValueError)
+
+
+def _is_odd(error: Exception) -> bool:
+    """Whether it is such an error, and not one of botocore's about what it was given."""
+    return isinstance(error, _odd()) and not isinstance(error, botocore.exceptions.BotoCoreError)
 
 
 _ODD = "the answer does not match AWS's API. Check whether a proxy answered instead."
@@ -185,7 +187,7 @@ def _unsure(error: Exception) -> bool:
         return bool(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500)
     if isinstance(error, botocore.exceptions.EndpointConnectionError):
         return False
-    return isinstance(error, botocore.exceptions.HTTPClientError)
+    return isinstance(error, botocore.exceptions.HTTPClientError) or _is_odd(error)
 
 
 def until_visible(call: Callable[..., Any], **arguments: Any) -> Any:
@@ -320,10 +322,8 @@ def _session(options: Mapping[str, Any]) -> Any:
         inner.register_component("credential_provider", botocore.credentials.CredentialResolver([provider]))
         inner.get_credentials()
         return boto3.session.Session(botocore_session=inner, region_name=options["region"])
-    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError, *_odd()) as error:
         raise CallFailed(f"Could not {what}: {reason_of(error)}") from error
-    except _odd() as error:
-        raise CallFailed(f"Could not {what}: {_ODD}") from error
 
 
 def _check_form(frozen: Any) -> None:
@@ -361,7 +361,7 @@ def _credentials(session: Any, options: Mapping[str, Any]) -> Any:
     except (botocore.exceptions.ClientError, botocore.exceptions.HTTPClientError):
         raise
     except botocore.parsers.ResponseParserError as error:
-        raise CallFailed(f"Could not use the AWS credentials: {_ODD}") from error
+        raise CallFailed(f"Could not use the AWS credentials: {reason_of(error)}") from error
     except (botocore.exceptions.BotoCoreError, *_SOURCE_ERRORS) as error:
         said, advice = _said(error), ""
         if entry.get("sso_session") or entry.get("sso_start_url"):
@@ -570,6 +570,8 @@ def _client_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def reason_of(error: Exception) -> str:
+    if _is_odd(error):
+        return _ODD
     if isinstance(error, botocore.exceptions.ClientError):
         answer = error.response.get("Error")
         if not answer:
